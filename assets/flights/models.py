@@ -1,0 +1,79 @@
+"""From features to a champion: training set, model, predictions."""
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from assets.flights.clean import departures_clean
+from assets.flights.contracts import Prediction, TrainingRow
+from assets.flights.domain import flights
+from assets.flights.features import carrier_punctuality, origin_backlog, weather_at_origin
+from lakeline.domain import Table, past
+from lakeline.features.point_in_time import point_in_time_join
+from lakeline.models.booster import train_booster
+from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.window import Window
+
+if TYPE_CHECKING:
+    import polars as pl
+
+DECISION_BEFORE = dt.timedelta(hours=2)
+CATEGORICAL = ("carrier", "origin", "dest")
+SCHEDULE = (*CATEGORICAL, "local_hour", "local_minute", "weekday", "distance_mi")
+OBSERVED = (
+    "seats",
+    "plane_age_y",
+    "mean_dep_delay_min",
+    "departures",
+    "late_share_1d",
+    "late_share_7d",
+    "landings_7d",
+    "temp_f",
+    "humidity_pct",
+    "wind_speed_mph",
+    "precip_in",
+    "pressure_hpa",
+    "visibility_mi",
+)
+ENTITY = ("event_ts", "flight", *SCHEDULE, "seats", "plane_age_y")
+VIEWS = (past(origin_backlog, days=1), past(carrier_punctuality, days=2), past(weather_at_origin, days=1))
+
+
+def with_features(rows: "pl.LazyFrame", views: tuple[Table, ...]) -> "pl.DataFrame":
+    """Each departure with the features that were known two hours before it."""
+    import polars as pl
+
+    decided = rows.with_columns(decision_ts=pl.col("event_ts") - DECISION_BEFORE).collect()
+    return point_in_time_join(decided, [view.features() for view in views], at="decision_ts")
+
+
+@flights.table(contract=TrainingRow, layer="models", reads=[departures_clean, *VIEWS], fresh="36h", kinds=("iceberg", "duckdb"))
+def training_set(window: Window, departures: Table, backlog: Table, punctuality: Table, weather: Table) -> "pl.DataFrame":
+    """Departures with their features as of two hours before, and the label once the flight has landed."""
+    rows = departures.read(window, [*ENTITY, "known_ts", "is_late"])
+    return with_features(rows, (backlog, punctuality, weather))
+
+
+@flights.model(
+    training_set=training_set,
+    features=(*SCHEDULE, *OBSERVED),
+    categorical=CATEGORICAL,
+    label="is_late",
+    at="decision_ts",
+    schedule=SCHEDULE,
+    fresh="30d",
+)
+def delay_lightgbm(train: TrainingSet, seed: int) -> TrainedModel:
+    """Probability that a flight arrives more than 15 minutes late, predicted two hours before departure."""
+    return train_booster(train, seed=seed)
+
+
+@flights.predictions(contract=Prediction, model=delay_lightgbm, reads=[departures_clean, *VIEWS], fresh="36h")
+def predictions(
+    window: Window, model: TrainedModel, departures: Table, backlog: Table, punctuality: Table, weather: Table
+) -> "pl.DataFrame":
+    """The champion's score of every departure, from what was known two hours before."""
+    import polars as pl
+
+    rows = with_features(departures.read(window, list(ENTITY)), (backlog, punctuality, weather))
+    scored = rows.with_columns(score=pl.Series(model.predict(rows)), model_digest=pl.lit(model.digest[:12]))
+    return scored.select(list(Prediction.columns))

@@ -1,0 +1,103 @@
+"""What time it is: the system's, or a replay that lets a recorded stretch of time pass again at a chosen speed.
+
+Only sources and freshness ask the clock; everything else takes times as arguments.
+"""
+
+import datetime as dt
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from lakeline.errors import SourceError
+
+
+class FutureError(SourceError):
+    """Data was asked for that, by the clock, does not exist yet."""
+
+    def __init__(self, what: str, asked: dt.datetime, now: dt.datetime) -> None:
+        super().__init__(
+            f"{what} up to {asked:%Y-%m-%d %H:%M} UTC is not published yet: the clock says {now:%Y-%m-%d %H:%M} UTC. "
+            "Ask for earlier days or wait until the clock has passed them."
+        )
+
+
+class Clock(Protocol):
+    """Gives the present."""
+
+    def now(self) -> dt.datetime:
+        """The present, aware UTC."""
+        ...
+
+    def require(self, moment: dt.datetime, *, what: str) -> None:
+        """Raise `FutureError` if ``moment`` has not come; a replay may jump there instead."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SystemClock:
+    """The machine's clock."""
+
+    def now(self) -> dt.datetime:
+        """The present, aware UTC."""
+        return dt.datetime.now(dt.UTC)
+
+    def require(self, moment: dt.datetime, *, what: str) -> None:
+        """Raise `FutureError` if ``moment`` lies in the future."""
+        if moment > self.now():
+            raise FutureError(what, moment, self.now())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReplayClock:
+    """A clock that starts at ``start`` when it is first asked and runs ``speed`` times as fast as the wall.
+
+    Every process that is given the same ``anchor`` file sees the same time, and a restart goes on where it was.
+
+    Attributes:
+        start: The first moment of the replay, aware UTC.
+        speed: Seconds of replay a second of wall time; 0 stands still.
+        anchor: File that remembers when the replay began.
+        can_jump: Whether data asked for from the future moves the clock there (a person's backfill in a
+            replay) or is refused.
+        wall: Gives seconds since the epoch; tests put their own here.
+    """
+
+    start: dt.datetime
+    speed: float
+    anchor: Path
+    can_jump: bool = False
+    wall: Callable[[], float] = field(default=time.time)
+
+    def now(self) -> dt.datetime:
+        """The present of the replay, aware UTC; never earlier than what was said before."""
+        wall_s, replay = self._anchored()
+        return replay + dt.timedelta(seconds=max(0.0, self.wall() - wall_s) * self.speed)
+
+    def require(self, moment: dt.datetime, *, what: str) -> None:
+        """Move the clock to ``moment`` where the replay may jump, else raise `FutureError`."""
+        now = self.now()
+        if moment <= now:
+            return
+        if not self.can_jump:
+            raise FutureError(what, moment, now)
+        self._write(self.wall(), moment)
+
+    def _anchored(self) -> tuple[float, dt.datetime]:
+        try:
+            held = json.loads(self.anchor.read_text())
+        except FileNotFoundError:
+            self._write(self.wall(), self.start)
+            held = json.loads(self.anchor.read_text())
+        replay = dt.datetime.fromisoformat(held["replay"])
+        # A later start in the settings moves a replay forward; an earlier one never moves it back.
+        return (held["wall_s"], replay) if replay >= self.start else (self.wall(), self.start)
+
+    def _write(self, wall_s: float, replay: dt.datetime) -> None:
+        self.anchor.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.anchor.with_suffix(f".{os.getpid()}.tmp")
+        draft.write_text(json.dumps({"wall_s": wall_s, "replay": replay.isoformat()}))
+        draft.replace(self.anchor)  # readers see the old anchor or the new one, never half of it

@@ -1,0 +1,170 @@
+"""The parts of dbt's manifest that assets are declared from: a model's parents, its tests and its text.
+
+Read as JSON, because loading the code location must not import dbt, which costs more than Dagster itself.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from lakeline.errors import DomainError
+
+
+class ManifestMissingError(DomainError):
+    """dbt's manifest was not made, or not since the project's files changed."""
+
+    def __init__(self, project: Path, why: str) -> None:
+        super().__init__(f"dbt's manifest of {project.name}/ {why}. Make it with: lakeline dbt parse")
+
+
+class UnknownModelError(DomainError):
+    """A dbt project has no such model."""
+
+    def __init__(self, project: Path, name: str, known: list[str]) -> None:
+        super().__init__(f"The dbt project {project.name}/ has no model '{name}'. It has {', '.join(known) or 'none'}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DbtTest:
+    """One data test of a model.
+
+    Attributes:
+        check: Name of the asset check.
+        unique_id: dbt's name of the node.
+        is_blocking: Whether its severity is ``error``.
+    """
+
+    check: str
+    unique_id: str
+    description: str
+    is_blocking: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DbtModel:
+    """One model, as its asset needs it.
+
+    Attributes:
+        parents: ``schema.name`` of every source and model that it or its tests read.
+        checksum: Changes with the model's SQL, its tests, and the macros that it calls.
+        path: File of its SQL.
+    """
+
+    name: str
+    unique_id: str
+    description: str
+    parents: frozenset[str]
+    tests: tuple[DbtTest, ...]
+    checksum: str
+    path: Path
+    is_unparsed: bool = False
+
+
+_lenient: ContextVar[bool] = ContextVar("lenient", default=False)
+
+
+@contextmanager
+def unparsed() -> Iterator[None]:
+    """Inside, models need no manifest: definitions load so that their contracts can be written for dbt to parse."""
+    token = _lenient.set(True)
+    try:
+        yield
+    finally:
+        _lenient.reset(token)
+
+
+def read_model(project: Path, name: str) -> DbtModel:
+    """A model of the project at ``project``.
+
+    Raises:
+        ManifestMissingError: There is no manifest, or it is older than the project's files.
+        UnknownModelError: There is no such model.
+    """
+    if _lenient.get():
+        nothing: frozenset[str] = frozenset()
+        return DbtModel(
+            name=name, unique_id="", description="", parents=nothing, tests=(), checksum="", path=project, is_unparsed=True
+        )
+    content = read_manifest(project)
+    models = {node["name"]: node for node in content["nodes"].values() if node["resource_type"] == "model"}
+    if name not in models:
+        raise UnknownModelError(project, name, sorted(models))
+    node = models[name]
+    tests = [one for one in content["nodes"].values() if _tests(one, node["unique_id"])]
+    parents = {parent for one in (node, *tests) for parent in one["depends_on"]["nodes"]} - {node["unique_id"]}
+    return DbtModel(
+        name=name,
+        unique_id=node["unique_id"],
+        description=node["description"],
+        parents=frozenset(_relation(content, parent) for parent in parents),
+        tests=tuple(_test(one) for one in sorted(tests, key=lambda one: one["name"])),
+        checksum=_checksum(content, [node, *tests]),
+        path=project / node["original_file_path"],
+    )
+
+
+def read_manifest(project: Path) -> dict[str, Any]:
+    """The manifest of a project, parsed once for each state of its file.
+
+    Raises:
+        ManifestMissingError: It is not there or older than the project's files.
+    """
+    path = manifest_path(project)
+    if not path.exists():
+        raise ManifestMissingError(project, "is missing")
+    made = path.stat().st_mtime_ns
+    if newer := [file for file in project_files(project) if file.stat().st_mtime_ns > made]:
+        raise ManifestMissingError(project, f"is older than {newer[0].relative_to(project)}")
+    return _parsed(path, made)
+
+
+def manifest_path(project: Path) -> Path:
+    """Where dbt writes the manifest."""
+    return project / "target" / "manifest.json"
+
+
+def project_files(project: Path) -> list[Path]:
+    """Files that the manifest is made from."""
+    folders = ("models", "macros", "tests", "seeds")
+    found = [file for folder in folders for file in (project / folder).rglob("*") if file.is_file()]
+    return [project / "dbt_project.yml", *sorted(found)]
+
+
+@lru_cache(maxsize=4)
+def _parsed(path: Path, _made: int) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
+
+
+def _tests(node: Mapping[str, Any], model: str) -> bool:
+    return node["resource_type"] == "test" and node.get("attached_node") == model
+
+
+def _test(node: Mapping[str, Any]) -> DbtTest:
+    given = node.get("test_metadata") or {}
+    column = node.get("column_name")
+    check = "_".join(filter(None, [column, given.get("name")])) if given.get("name") else node["name"]
+    return DbtTest(
+        check=node["config"].get("meta", {}).get("check") or check,
+        unique_id=node["unique_id"],
+        description=node["description"],
+        is_blocking=str(node["config"].get("severity", "error")).lower() == "error",
+    )
+
+
+def _relation(content: Mapping[str, Any], unique_id: str) -> str:
+    node = content["sources"].get(unique_id) or content["nodes"][unique_id]
+    return f"{node['schema']}.{node.get('identifier') or node['alias']}"
+
+
+def _checksum(content: Mapping[str, Any], nodes: list[dict[str, Any]]) -> str:
+    macros = sorted({macro for node in nodes for macro in node["depends_on"]["macros"]})
+    texts = [node["raw_code"] for node in nodes]
+    texts += [content["macros"][macro]["macro_sql"] for macro in macros if macro in content["macros"]]
+    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]

@@ -1,0 +1,8 @@
+"""Plain functions become assets of one lineage graph."""
+
+from lakeline.domain.domain import Daily, Domain
+from lakeline.domain.handles import Table
+from lakeline.domain.outcome import Check, Report, Rows
+from lakeline.domain.reads import Read, latest, past
+
+__all__ = ["Check", "Daily", "Domain", "Read", "Report", "Rows", "Table", "latest", "past"]

@@ -1,0 +1,138 @@
+"""Every Dagster convention in one place: how a node of a domain becomes an asset of the graph."""
+
+import datetime as dt
+import inspect
+import re
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import dagster as dg
+
+from lakeline.contract.dagster import column_schema
+from lakeline.domain.node import Node, register
+from lakeline.errors import DomainError
+
+RunFunction = Callable[[dg.AssetExecutionContext], Iterator[Any]]
+"""Runs an asset: yields check results and one materialization."""
+
+LAKEHOUSE = "lakehouse"
+WARN_SHARE = 0.8
+"""Share of a freshness promise after which Dagster's UI warns."""
+
+LAYERS = ("raw", "clean", "features", "models", "monitoring")
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What a decorator's few arguments say about one asset.
+
+    Attributes:
+        fresh: The promise, such as ``36h``; None promises nothing.
+        kinds: Badges in the UI, at most three are shown.
+        checks: Names of checks that the function reports itself, and whether a failure blocks.
+        deps: Plain Dagster assets that must be built before.
+        retries: Times a step is tried again after an error that trying again may mend.
+    """
+
+    owner: str
+    kinds: frozenset[str]
+    partitions: dg.PartitionsDefinition[str] | None
+    fresh: str | None = None
+    checks: tuple[str, ...] = ()
+    blocking: frozenset[str] = frozenset({"contract"})
+    deps: tuple[dg.AssetsDefinition | dg.AssetSpec, ...] = ()
+    tags: tuple[tuple[str, str], ...] = ()
+    retries: int = 1
+    metadata: tuple[tuple[str, Any], ...] = ()
+
+
+def duration(text: str) -> dt.timedelta:
+    """A length of time from ``90m``, ``36h`` or ``30d``.
+
+    Raises:
+        DomainError: The text is none.
+
+    >>> duration("36h")
+    datetime.timedelta(days=1, seconds=43200)
+    """
+    match = re.fullmatch(r"(\d+)([mhd])", text)
+    if match is None:
+        raise DomainError(f"'{text}' is not a length of time. Write a number and m, h or d, such as 90m, 36h or 30d.")
+    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+
+
+def make_asset(
+    node: Node,
+    settings: Settings,
+    run: RunFunction,
+    *,
+    resources: Iterable[str] = (),
+    config: type[dg.Config] | None = None,
+) -> dg.AssetsDefinition:
+    """The ordinary Dagster asset of a node, registered so that other assets can read it."""
+
+    # Without a return annotation: Dagster would read an iterator's as an output type.
+    def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # noqa: ANN202
+        yield from run(context)
+
+    body.__name__ = node.name
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        asset = dg.asset(
+            key=[node.domain, node.name],
+            description=inspect.getdoc(node.function),
+            group_name=f"{node.domain}_{node.layer}",
+            kinds=set(settings.kinds),
+            owners=[settings.owner],
+            tags={"domain": node.domain, "layer": node.layer, **dict(settings.tags)},
+            metadata=_metadata(node) | dict(settings.metadata),
+            partitions_def=settings.partitions if node.daily else None,
+            backfill_policy=dg.BackfillPolicy.single_run() if node.daily else None,
+            deps=[*(read.dep(reader_is_daily=node.daily) for read in node.reads), *settings.deps],
+            check_specs=_check_specs(node, settings),
+            code_version=node.code_version,
+            retry_policy=dg.RetryPolicy(max_retries=settings.retries) if settings.retries else None,
+            freshness_policy=_freshness(settings.fresh),
+            dagster_type=dg.Nothing,  # rows go to the lake, not through an IO manager
+            required_resource_keys={LAKEHOUSE, *resources},
+            config_schema=config.to_config_schema() if config is not None else None,
+        )(body)
+    register(asset, node)
+    return asset
+
+
+def _check_specs(node: Node, settings: Settings) -> Sequence[dg.AssetCheckSpec]:
+    key = dg.AssetKey([node.domain, node.name])
+    return [dg.AssetCheckSpec(name, asset=key, blocking=name in settings.blocking) for name in settings.checks]
+
+
+def _freshness(fresh: str | None) -> dg.FreshnessPolicy | None:
+    if fresh is None:
+        return None
+    promise = duration(fresh)
+    return dg.FreshnessPolicy.time_window(fail_window=promise, warn_window=promise * WARN_SHARE)
+
+
+def _metadata(node: Node) -> dict[str, Any]:
+    found: dict[str, Any] = {"dagster/code_references": _code_references(node)}
+    if node.contract is not None:
+        found["dagster/column_schema"] = column_schema(node.contract)
+        found["dagster/table_name"] = node.table
+        found["lakeline/contract_version"] = node.contract.version
+    if node.entities:
+        found["lakeline/entities"] = ", ".join(node.entities)
+    if node.ttl_s is not None:
+        found["lakeline/ttl_h"] = node.ttl_s / 3600
+    return found
+
+
+def _code_references(node: Node) -> dg.CodeReferencesMetadataValue:
+    function = inspect.unwrap(node.function)
+    path = node.extras.get("source_file") or inspect.getsourcefile(function)
+    line = 1 if "source_file" in node.extras else function.__code__.co_firstlineno
+    reference = dg.LocalFileCodeReference(file_path=str(path), line_number=line, label=node.name)
+    return dg.CodeReferencesMetadataValue(code_references=[reference])

@@ -1,0 +1,367 @@
+"""A domain: functions in, ordinary Dagster assets out, with every convention set from a few arguments."""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import dagster as dg
+
+from lakeline.contract import Contract, resolve
+from lakeline.dbt.asset import blocking_names, check_names, model_function
+from lakeline.domain.build import build_table
+from lakeline.domain.code_version import code_version
+from lakeline.domain.conventions import LAYERS, Settings, duration, make_asset
+from lakeline.domain.declared import refuse_undeclared, require_arguments
+from lakeline.domain.node import Node
+from lakeline.domain.reads import Read, as_read
+from lakeline.domain.reporting import build_report
+from lakeline.domain.training import Learning, TrainingConfig, build_model
+from lakeline.errors import DomainError
+
+Function = Callable[..., Any]
+Decorator = Callable[[Function], dg.AssetsDefinition]
+Dependency = dg.AssetsDefinition | Read
+Empty = Literal["fail", "warn", "allow"]
+ContractSpec = type[Contract] | Callable[[], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """One partition a UTC day, from ``start`` (included) to ``until`` (excluded), both ``YYYY-MM-DD``."""
+
+    start: str
+    until: str | None = None
+
+    def definition(self) -> dg.DailyPartitionsDefinition:
+        """The partitions as Dagster takes them."""
+        return dg.DailyPartitionsDefinition(self.start, end_date=self.until)
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A team's data products.
+
+    Every decorator returns an ordinary `dagster.AssetsDefinition`: key ``[domain, name]``, group ``<domain>_<layer>``,
+    the function's docstring as description. The function is given the window of the run (daily assets), then one
+    handle for each of ``reads`` in that order, then its source.
+
+    Attributes:
+        name: First part of every key, and the namespace in the lake.
+        owner: ``team:name`` or an e-mail address.
+        partitions: Of its daily assets.
+    """
+
+    name: str
+    owner: str
+    partitions: Daily
+    assets: list[dg.AssetsDefinition] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise DomainError(f"'{self.name}' cannot name a domain. Use lower-case letters, digits and _, a letter first.")
+
+    def table(
+        self,
+        *,
+        contract: ContractSpec,
+        layer: str | None = None,
+        reads: Sequence[Dependency] = (),
+        source: type | None = None,
+        daily: bool = True,
+        empty: Empty | None = None,
+        kinds: Sequence[str] = ("iceberg", "polars"),
+        checks: Sequence[str] = (),
+        **settings: Any,
+    ) -> Decorator:
+        """A table of the lake, made from a source or from other tables.
+
+        Args:
+            contract: Columns that it promises.
+            layer: Stage in the graph; left out, ``raw`` with a source and ``clean`` without.
+            reads: What the function reads, as assets, ``past(asset, days=…)`` or ``latest(asset, days=…)``.
+            source: A resource class; the function's last parameter names the resource.
+            daily: Whether it has a partition a day or one for all.
+            empty: Whether a day without rows fails, warns or is allowed; with a source it fails unless said otherwise.
+            checks: Names of checks that the function returns itself, in ``Rows(checks=…)``.
+            settings: fresh, owner, deps, tags, retries.
+        """
+
+        def declare(function: Function) -> dg.AssetsDefinition:
+            node = self._table_node(
+                function,
+                contract=resolve(contract),
+                layer=layer or ("raw" if source else "clean"),
+                reads=reads,
+                source=source,
+                daily=daily,
+                empty=empty or ("fail" if source else "allow"),
+                checks=tuple(checks),
+            )
+            return self._add_table(node, kinds, settings)
+
+        return declare
+
+    def dbt_model(
+        self,
+        name: str,
+        *,
+        contract: ContractSpec,
+        project: Path,
+        reads: Sequence[Dependency],
+        daily: bool = True,
+        layer: str = "clean",
+        **settings: Any,
+    ) -> dg.AssetsDefinition:
+        """A dbt model whose rows are audited and published like those of a function; its tests are asset checks.
+
+        Args:
+            name: Of the model and of the asset.
+            contract: Columns that it promises.
+            project: Folder of the dbt project.
+            reads: Sources and models that its SQL and tests read; checked against dbt's manifest.
+            daily: Whether it has a partition a day or one for all.
+            layer: Stage in the graph.
+            settings: fresh, owner, deps, tags, retries.
+
+        Raises:
+            ManifestMissingError: dbt's manifest is missing or older than the project.
+            ParentsError: ``reads`` are not what dbt says.
+        """
+        declared = tuple(as_read(one) for one in reads)
+        columns = resolve(contract)
+        model, run = model_function(project, name, declared, daily=daily)
+        node = Node(
+            domain=self.name,
+            name=name,
+            layer=layer,
+            daily=daily,
+            function=run,
+            code_version=hashlib.sha256(f"{model.checksum}{columns.columns!r}".encode()).hexdigest()[:12],
+            contract=columns,
+            reads=declared,
+            first_partition=self.partitions.start if daily else None,
+            extras={"checks": check_names(model), "source_file": str(model.path), "project": project},
+        )
+        settings["blocking"] = frozenset({"contract", *blocking_names(model)})
+        return self._add_table(node, ("dbt", "duckdb", "iceberg"), settings)
+
+    def feature_view(
+        self,
+        *,
+        contract: ContractSpec,
+        reads: Sequence[Dependency],
+        entities: Sequence[str],
+        ttl: str,
+        kinds: Sequence[str] = ("iceberg", "polars"),
+        **settings: Any,
+    ) -> Decorator:
+        """A daily table of features: entity, event time, knowledge time and values.
+
+        Args:
+            contract: Its columns; must have an event time and a knowledge time.
+            reads: As for `table`.
+            entities: Key columns whose values the features describe.
+            ttl: How long a value may be used, such as ``6h``.
+            settings: fresh, owner, deps, tags, retries.
+        """
+
+        def declare(function: Function) -> dg.AssetsDefinition:
+            columns = resolve(contract)
+            _require_times(function, columns, entities)
+            node = self._table_node(
+                function,
+                contract=columns,
+                layer="features",
+                reads=reads,
+                entities=tuple(entities),
+                ttl_s=duration(ttl).total_seconds(),
+            )
+            return self._add_table(node, kinds, settings)
+
+        return declare
+
+    def predictions(
+        self, *, contract: ContractSpec, model: dg.AssetsDefinition, reads: Sequence[Dependency], **settings: Any
+    ) -> Decorator:
+        """A daily table of a model's scores; the function is given the champion after the window.
+
+        Args:
+            contract: Its columns.
+            model: The model asset.
+            reads: As for `table`.
+            settings: fresh, owner, deps, tags, retries.
+        """
+
+        def declare(function: Function) -> dg.AssetsDefinition:
+            node = self._table_node(function, contract=resolve(contract), layer="models", reads=[model, *reads])
+            return self._add_table(node, ("iceberg", "lightgbm"), settings)
+
+        return declare
+
+    def model(
+        self,
+        *,
+        training_set: Dependency,
+        features: Sequence[str],
+        label: str,
+        at: str,
+        categorical: Sequence[str] = (),
+        schedule: Sequence[str] = (),
+        kinds: Sequence[str] = ("lightgbm", "mlflow"),
+        **settings: Any,
+    ) -> Decorator:
+        """A model, trained on a table and evaluated on later days.
+
+        Args:
+            training_set: Table with one row a decision.
+            features: Columns that the model reads, in its order.
+            label: Column that it predicts; null while unknown.
+            at: Column with the time of each decision.
+            categorical: Features whose values are names.
+            schedule: Features of the baseline model to beat.
+            settings: fresh, owner, deps, tags, retries.
+        """
+        learning = Learning(
+            features=tuple(features), label=label, at=at, categorical=tuple(categorical), schedule=tuple(schedule)
+        )
+
+        def declare(function: Function) -> dg.AssetsDefinition:
+            node = self._node(
+                function, layer="models", reads=[training_set], daily=False, given=("train", "seed"), more=repr(learning)
+            )
+            node.extras["learning"] = learning
+            asset = make_model_asset(node, self._settings(kinds, ("beats_baselines",), settings))
+            self.assets.append(asset)
+            return asset
+
+        return declare
+
+    def report(
+        self, *, reads: Sequence[Dependency], checks: Sequence[str] = (), kinds: Sequence[str] = ("evidently",), **settings: Any
+    ) -> Decorator:
+        """A page for people with the numbers behind it.
+
+        Args:
+            reads: What it compares.
+            checks: Names of checks that the function returns in its ``Report``.
+            settings: fresh, owner, deps, tags, retries.
+        """
+
+        def declare(function: Function) -> dg.AssetsDefinition:
+            node = self._node(function, layer="monitoring", reads=reads, daily=False)
+            run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
+            asset = make_asset(node, self._settings(kinds, tuple(checks), settings), run)
+            self.assets.append(asset)
+            return asset
+
+        return declare
+
+    def _table_node(
+        self,
+        function: Function,
+        *,
+        contract: type[Contract],
+        layer: str,
+        reads: Sequence[Dependency],
+        daily: bool = True,
+        source: type | None = None,
+        **more: Any,
+    ) -> Node:
+        checks = more.pop("checks", ())
+        node = self._node(
+            function,
+            layer=layer,
+            reads=reads,
+            daily=daily,
+            source=source,
+            contract=contract,
+            more=repr(contract.columns),
+            **more,
+        )
+        node.extras["checks"] = checks
+        return node
+
+    def _node(
+        self,
+        function: Function,
+        *,
+        layer: str,
+        reads: Sequence[Dependency],
+        daily: bool,
+        given: Sequence[str] | None = None,
+        source: type | None = None,
+        more: str = "",
+        **fields: Any,
+    ) -> Node:
+        name = function.__name__
+        if layer not in LAYERS:
+            raise DomainError(f"'{self.name}/{name}' has layer '{layer}'. Use one of {', '.join(LAYERS)}.")
+        declared = tuple(as_read(one) for one in reads)
+        expected = given or _given(daily=daily, reads=declared, source=source)
+        asset = f"{self.name}/{name}"
+        takes = require_arguments(asset, function, expected)
+        refuse_undeclared(asset, function, declared)
+        return Node(
+            domain=self.name,
+            name=name,
+            layer=layer,
+            daily=daily,
+            function=function,
+            code_version=code_version(function, more),
+            reads=declared,
+            first_partition=self.partitions.start if daily else None,
+            source=source,
+            extras={"source_key": takes[-1]} if source else {},
+            **fields,
+        )
+
+    def _add_table(self, node: Node, kinds: Sequence[str], settings: dict[str, Any]) -> dg.AssetsDefinition:
+        checks = ("contract", *(("reads",) if node.reads else ()), *node.extras["checks"])
+        resources = [node.extras["source_key"]] if node.source else []
+        run = lambda context: build_table(context, node)  # noqa: E731 - binds the node
+        asset = make_asset(node, self._settings(kinds, checks, settings), run, resources=resources)
+        self.assets.append(asset)
+        return asset
+
+    def _settings(self, kinds: Sequence[str], checks: tuple[str, ...], given: dict[str, Any]) -> Settings:
+        given = dict(given)
+        tags = tuple(sorted(given.pop("tags", {}).items()))
+        known = {"fresh", "deps", "retries", "owner", "blocking"}
+        if unknown := sorted(set(given) - known):
+            raise DomainError(f"Unknown argument {', '.join(unknown)}. An asset also takes {', '.join(sorted(known - {'blocking'}))}, tags.")
+        owner = given.pop("owner", self.owner)
+        given["deps"] = tuple(given.get("deps", ()))
+        return Settings(
+            owner=owner,
+            kinds=frozenset(kinds),
+            partitions=self.partitions.definition(),
+            checks=checks,
+            tags=tags,
+            **given,
+        )
+
+
+def make_model_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
+    """The asset of a model, which a person may configure at launch."""
+    return make_asset(
+        node, settings, lambda context: build_model(context, node, TrainingConfig(**context.op_config)), config=TrainingConfig
+    )
+
+
+def _given(*, daily: bool, reads: Sequence[Read], source: type | None) -> list[str]:
+    handles = [read.asset.key.path[-1] for read in reads]
+    return [*(["window"] if daily else []), *handles, *([source.__name__] if source else [])]
+
+
+def _require_times(function: Function, contract: type[Contract], entities: Sequence[str]) -> None:
+    absent = [name for name in entities if name not in contract.columns]
+    if absent:
+        raise DomainError(f"Feature view '{function.__name__}' has no column {', '.join(absent)} for its entities.")
+    if contract.event_time is None or contract.knowledge_time is None:
+        raise DomainError(
+            f"Feature view '{function.__name__}' needs an event time and a knowledge time: mark a column of "
+            f"{contract.__name__} with event_time=True and one with knowledge_time=True."
+        )

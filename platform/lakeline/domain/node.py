@@ -1,0 +1,109 @@
+"""What a domain knows of one of its assets beyond what Dagster keeps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lakeline.errors import DomainError
+
+if TYPE_CHECKING:
+    from lakeline.contract import Contract
+    from lakeline.domain.reads import Read
+    from lakeline.publishing import Target
+
+
+class ForeignAssetError(DomainError):
+    """An asset in ``reads=`` was not made by a domain, so there is no handle to read it with."""
+
+    def __init__(self, asset: object) -> None:
+        super().__init__(
+            f"{asset} was not made by a Domain, so it cannot stand in reads=. "
+            "Put plain Dagster assets into deps= and read them in the function as you like."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """One asset of a domain.
+
+    Attributes:
+        daily: Whether it has a partition a UTC day.
+        first_partition: Key of the first day, for a daily asset.
+        contract: Columns of its table; None for models and reports.
+        function: What the user wrote.
+        ttl_s: How long a feature's value may be used, seconds.
+    """
+
+    domain: str
+    name: str
+    layer: str
+    daily: bool
+    function: Callable[..., Any]
+    code_version: str
+    contract: "type[Contract] | None" = None
+    reads: "tuple[Read, ...]" = ()
+    first_partition: str | None = None
+    source: type | None = None
+    empty: str = "allow"
+    entities: tuple[str, ...] = ()
+    ttl_s: float | None = None
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def asset(self) -> str:
+        """``domain/name``."""
+        return f"{self.domain}/{self.name}"
+
+    @property
+    def table(self) -> str:
+        """``namespace.table`` in the lake."""
+        return f"{self.domain}.{self.name}"
+
+    @property
+    def target(self) -> "Target":
+        """Where its rows are published.
+
+        Raises:
+            DomainError: It has no table.
+        """
+        from lakeline.publishing import Target
+
+        return Target(asset=self.asset, contract=self.columns, daily=self.daily, empty=self.empty)
+
+    @property
+    def columns(self) -> "type[Contract]":
+        """Its contract.
+
+        Raises:
+            DomainError: It has no table.
+        """
+        if self.contract is None:
+            raise DomainError(f"'{self.asset}' is not a table: it has no columns to read. Read the table it was made from.")
+        return self.contract
+
+
+_NODES: dict[dg.AssetKey, Node] = {}
+
+
+def register(asset: dg.AssetsDefinition, node: Node) -> None:
+    """Remember what a domain knows of an asset; loading definitions again replaces it."""
+    _NODES[asset.key] = node
+
+
+def node_of(asset: dg.AssetsDefinition) -> Node:
+    """What the domain knows of an asset.
+
+    Raises:
+        ForeignAssetError: No domain made it.
+    """
+    node = _NODES.get(asset.key) if isinstance(asset, dg.AssetsDefinition) else None
+    if node is None:
+        raise ForeignAssetError(asset.key.to_user_string() if isinstance(asset, dg.AssetsDefinition) else asset)
+    return node
+
+
+def nodes() -> dict[str, Node]:
+    """Every asset that domains made in this process, by ``domain/name``."""
+    return {node.asset: node for node in _NODES.values()}

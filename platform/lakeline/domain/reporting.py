@@ -1,0 +1,54 @@
+"""One run of a report asset: call the function, write its page, keep its numbers."""
+
+import hashlib
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lakeline.domain.build import as_failure, call, open_handle
+from lakeline.domain.handles import Table
+from lakeline.domain.node import Node
+from lakeline.domain.outcome import Report
+from lakeline.errors import DomainError
+from lakeline.lake.partitions import WHOLE
+from lakeline.ledger import Build
+from lakeline.meter import Meter
+from lakeline.monitoring.pages import write_page
+
+if TYPE_CHECKING:
+    from lakeline.resource import Lakehouse
+
+
+def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
+    """Run a report asset; its version is the hash of its numbers."""
+    with as_failure(context):
+        house: Lakehouse = context.resources.lakehouse
+        meter = Meter()
+        handles = [open_handle(house, one, node, None) for one in node.reads]
+        report = call(node, None, handles, None).frame
+        if not isinstance(report, Report):
+            raise DomainError(f"'{node.asset}' returned {type(report).__name__}. A report returns Report(html=…, numbers=…).")
+        url = write_page(Path(house.reports), f"{node.domain}/{node.name}", report.html, base_url=house.reports_url)
+        version = hashlib.sha256(json.dumps(dict(report.numbers), sort_keys=True).encode()).hexdigest()[:32]
+        marks = [mark for one in handles if isinstance(one, Table) and (mark := one.watermark(WHOLE)) is not None]
+        build = Build(
+            asset=node.asset,
+            partition=WHOLE,
+            version=version,
+            watermark=min(marks) if marks else None,
+            code_version=node.code_version,
+            run_id=context.run_id,
+            rows=0,
+            bytes=len(report.html),
+            inputs=tuple(one for handle in handles for one in handle.inputs(WHOLE)),
+        )
+        batch = uuid.uuid4().hex
+        house.ledger.begin(batch, [build], meter.started_ts)
+        house.ledger.publish(batch, None, meter.cost())
+        yield from (check.result() for check in report.checks)
+        metadata = {**report.numbers, "report": dg.MetadataValue.url(url)}
+        yield dg.MaterializeResult(value=None, metadata=metadata, data_version=dg.DataVersion(version))

@@ -1,0 +1,88 @@
+"""What a publish did, as Dagster's checks and metadata show it."""
+
+import datetime as dt
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lakeline.domain.outcome import Rows
+from lakeline.publishing import AuditFailedError, EmptyPartitionError, Publication
+
+if TYPE_CHECKING:
+    from lakeline.contract.audit import Violation
+
+ACTIONS = {
+    "fail": "stopped the run",
+    "reject": "moved to quarantine",
+    "blank": "value removed, row kept in quarantine",
+    "warn": "published as it is",
+}
+
+
+def contract_check(done: Publication) -> dg.AssetCheckResult:
+    """Passed when every rule held; a warning that lists the rules that were broken and what became of the rows."""
+    return dg.AssetCheckResult(
+        check_name="contract",
+        passed=not done.violations,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="; ".join(_sentence(one) for one in done.violations) or None,
+        metadata=_violations(done.violations),
+    )
+
+
+def failed_contract_check(error: AuditFailedError | EmptyPartitionError) -> dg.AssetCheckResult:
+    """The rules that stopped a run, each with its column, count and sample."""
+    violations = error.violations if isinstance(error, AuditFailedError) else ()
+    return dg.AssetCheckResult(
+        check_name="contract",
+        passed=False,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=str(error),
+        metadata=_violations(violations),
+    )
+
+
+def table_metadata(
+    done: Publication, rows: Rows, keys: Sequence[str], *, watermark: dt.datetime | None
+) -> dg.MaterializeResult[None]:
+    """The materialization of every partition of the run."""
+    found: dict[str, Any] = {"partitions_changed": len(done.changed), "partitions": len(keys), **rows.metadata}
+    if len(keys) == 1:
+        found["dagster/row_count"] = done.rows[keys[0]]
+    if done.snapshot_id is not None:
+        found["snapshot_id"] = str(done.snapshot_id)
+    if watermark is not None:
+        found["watermark"] = dg.MetadataValue.timestamp(watermark)
+    return dg.MaterializeResult(value=None, metadata=found, data_version=_data_version(done, keys))
+
+
+def _data_version(done: Publication, keys: Sequence[str]) -> dg.DataVersion:
+    """The content version; for a run over many partitions Dagster takes one for all, so a hash over theirs."""
+    if len(keys) == 1:
+        return dg.DataVersion(done.versions[keys[0]])
+    return dg.DataVersion(hashlib.sha256("".join(done.versions[key] for key in keys).encode()).hexdigest()[:32])
+
+
+def _sentence(one: "Violation") -> str:
+    return f"{one.rule}: {one.count} ({ACTIONS[one.action]})"
+
+
+def _violations(violations: "Sequence[Violation]") -> dict[str, Any]:
+    rows = sum(one.count for one in violations)
+    if not violations:
+        return {"rows_flagged": rows}
+    records = [
+        dg.TableRecord(
+            {
+                "rule": one.rule,
+                "column": one.column or "(table)",
+                "rows": one.count,
+                "action": ACTIONS[one.action],
+                "sample": " | ".join(one.sample),
+            }
+        )
+        for one in violations
+    ]
+    return {"rows_flagged": rows, "rules": dg.MetadataValue.table(records)}

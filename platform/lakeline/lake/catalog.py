@@ -1,0 +1,145 @@
+"""Where the lake's tables are: a catalog, a warehouse folder or bucket, and a lock a table."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakeline.errors import LakeError, names
+from lakeline.lake.lock import advisory_lock, file_lock
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table
+
+    from lakeline.contract import Contract
+
+TABLE_PROPERTIES = {
+    # Commits are serialised by the table's lock; a retry that pyiceberg makes by itself would not see what changed.
+    "commit.retry.num-retries": "0",
+    "write.parquet.compression-codec": "zstd",
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "20",
+}
+
+
+class TableMissingError(LakeError):
+    """A table is not in the lake."""
+
+    def __init__(self, table: str, known: list[str]) -> None:
+        super().__init__(
+            f"The lake has no table '{table}'. It has {names(known) or 'none yet'}. Materialize its asset first."
+        )
+
+
+class Lake:
+    """One Iceberg catalog with its warehouse; cheap to make, connects on first use.
+
+    Args:
+        catalog_uri: SQLAlchemy URL of the SQL catalog, ``sqlite:///…`` or ``postgresql://…``, or the address of
+            an Iceberg REST catalog.
+        warehouse: Folder, or ``s3://bucket/prefix``.
+        locks: Folder of the lock files; not used where Postgres keeps the locks.
+        properties: More properties of the catalog and its files (``s3.endpoint``, …).
+    """
+
+    def __init__(
+        self, *, catalog_uri: str, warehouse: str, locks: Path, properties: Mapping[str, str] | None = None
+    ) -> None:
+        self.catalog_uri = catalog_uri
+        self.warehouse = warehouse
+        self.locks = locks
+        self.properties = dict(properties or {})
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> "Lake":
+        """The embedded lake: a SQLite catalog and Parquet files below ``folder``."""
+        root = folder.absolute()
+        return cls(
+            catalog_uri=f"sqlite:///{root / 'catalog.db'}", warehouse=str(root / "warehouse"), locks=root / "locks"
+        )
+
+    @cached_property
+    def catalog(self) -> "Catalog":
+        """The connected catalog; its tables are made on first use."""
+        if self.catalog_uri.startswith("http"):
+            from pyiceberg.catalog.rest import RestCatalog
+
+            return RestCatalog("lake", uri=self.catalog_uri, warehouse=self.warehouse, **self.properties)
+        from lakeline.lake.sql import open_sql_catalog
+
+        return open_sql_catalog(self.catalog_uri, self.warehouse, self.properties)
+
+    def tables(self) -> list[str]:
+        """Names of every table, as ``namespace.table``, sorted."""
+        found = [
+            ".".join(table)
+            for namespace in self.catalog.list_namespaces()
+            for table in self.catalog.list_tables(namespace)
+        ]
+        return sorted(found)
+
+    def find(self, name: str) -> "Table | None":
+        """The table, or None where it was never written."""
+        from pyiceberg.exceptions import NoSuchTableError
+
+        try:
+            return self.catalog.load_table(name)
+        except NoSuchTableError:
+            return None
+
+    def load(self, name: str) -> "Table":
+        """The table.
+
+        Raises:
+            TableMissingError: It was never written.
+        """
+        table = self.find(name)
+        if table is None:
+            raise TableMissingError(name, self.tables())
+        return table
+
+    def open(self, name: str, contract: "type[Contract]", *, daily: bool) -> "Table":
+        """The table of a contract, made or evolved where needed; two writers may call this at once.
+
+        Args:
+            name: ``namespace.table``.
+            contract: Columns that the table promises.
+            daily: Whether its files are parted by the UTC day of the event time.
+
+        Raises:
+            EvolutionError: The table in the lake cannot become what the contract says.
+        """
+        table = self.find(name) or self._create(name, contract, daily=daily)
+        return _evolved(table, name, contract, self)
+
+    def lock(self, name: str) -> AbstractContextManager[None]:
+        """Held by one writer of a table at a time, over processes, and over machines where Postgres keeps it."""
+        if self.catalog_uri.startswith("postgresql"):
+            return advisory_lock(self.catalog_uri, name)
+        return file_lock(self.locks / f"{name}.lock")
+
+    def _create(self, name: str, contract: "type[Contract]", *, daily: bool) -> "Table":
+        from lakeline.contract.iceberg import iceberg_schema, partition_spec, table_properties
+
+        schema = iceberg_schema(contract)
+        properties = TABLE_PROPERTIES | table_properties(contract)
+        with self.lock(name):
+            self.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
+            return self.catalog.create_table_if_not_exists(
+                name, schema, partition_spec=partition_spec(contract, schema, daily=daily), properties=properties
+            )
+
+
+def _evolved(table: "Table", name: str, contract: "type[Contract]", lake: Lake) -> "Table":
+    from lakeline.contract.evolution import apply_evolution, plan_evolution
+
+    if plan_evolution(name, table.schema(), table.properties, contract).is_empty:
+        return table
+    with lake.lock(name):
+        table.refresh()
+        evolution = plan_evolution(name, table.schema(), table.properties, contract)
+        if not evolution.is_empty:
+            apply_evolution(table, evolution)
+        return table.refresh()

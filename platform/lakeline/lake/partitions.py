@@ -1,0 +1,65 @@
+"""Between keys of daily partitions and what Iceberg calls them."""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import polars as pl
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.manifest import DataFile
+    from pyiceberg.table import Table
+
+    from lakeline.window import Window
+
+WHOLE = ""
+"""Key of the one partition of an unpartitioned table."""
+
+_EPOCH = dt.date(1970, 1, 1)
+
+
+def partition_key(file: "DataFile") -> str:
+    """Key of the partition that a data file belongs to."""
+    if len(file.partition) == 0:
+        return WHOLE
+    value = file.partition[0]
+    return value if isinstance(value, str) else (_EPOCH + dt.timedelta(days=value)).isoformat()
+
+
+def event_time_column(table: "Table") -> str | None:
+    """The column whose UTC day parts the table, or None for an unpartitioned one."""
+    fields = table.spec().fields
+    return table.schema().find_column_name(fields[0].source_id) if fields else None
+
+
+def window_filter(table: "Table", window: "Window | None") -> "BooleanExpression":
+    """Rows of a daily table with their event time in the window; every row without one."""
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
+
+    column = event_time_column(table)
+    if window is None or column is None:
+        return AlwaysTrue()
+    return And(
+        GreaterThanOrEqual(column, window.start.isoformat()), LessThan(column, window.end.isoformat())
+    )
+
+
+def by_day(frame: "pl.DataFrame", event_time: str) -> "Mapping[str, pl.DataFrame]":
+    """The rows of each UTC day, keyed by its partition; sorted input is sliced without a copy.
+
+    Rows of a day keep their order, and the days of an unsorted frame are in order too.
+    """
+    import polars as pl
+
+    if frame.height == 0:
+        return {}
+    day = pl.col(event_time).dt.date()
+    if not frame[event_time].is_sorted():
+        frame = frame.sort(event_time, maintain_order=True)
+    lengths = frame.lazy().group_by(day.alias("day"), maintain_order=True).len().collect()
+    parts: dict[str, pl.DataFrame] = {}
+    start = 0
+    for key, rows in lengths.iter_rows():
+        parts[key.isoformat()] = frame.slice(start, rows)
+        start += rows
+    return parts

@@ -1,0 +1,172 @@
+"""What the ledger knows of the present, one statement a question."""
+
+import json
+from collections.abc import Collection
+from typing import Any
+
+import sqlalchemy as sa
+
+from lakeline.ledger import marks
+from lakeline.ledger.moments import moment, moment_or_none
+from lakeline.ledger.records import Current, Input, Mark, place
+from lakeline.ledger.schema import asset, batch, build, current, reads, word
+
+_part = word.alias("part")
+_code = word.alias("code")
+_run = word.alias("run")
+_columns = word.alias("columns")
+_because_asset = asset.alias("because_asset")
+_because_part = word.alias("because_part")
+
+
+def asset_id(connection: sa.Connection, name: str) -> int:
+    """Id of an asset; -1, which no row has, if the ledger has never seen it."""
+    found = connection.execute(sa.select(asset.c.id).where(asset.c.name == name)).scalar()
+    return -1 if found is None else int(found)
+
+
+def batches(connection: sa.Connection, name: str, statuses: Collection[int]) -> list[str]:
+    """Ids of the asset's batches in one of ``statuses``, in the order they began."""
+    statement = sa.select(batch.c.name).order_by(batch.c.id)
+    of_asset = batch.c.asset_id == asset_id(connection, name)
+    return list(
+        connection.execute(statement.where(of_asset, batch.c.status.in_(statuses))).scalars()
+    )
+
+
+def versions(connection: sa.Connection, name: str) -> dict[str, str]:
+    """Present version by partition."""
+    statement = (
+        sa.select(_part.c.text, current.c.version)
+        .join(_part, _part.c.id == current.c.part_id)
+        .where(current.c.asset_id == asset_id(connection, name))
+    )
+    return {row.text: row.version for row in connection.execute(statement)}
+
+
+def currents(
+    connection: sa.Connection, name: str, partitions: Collection[str] | None
+) -> dict[str, Current]:
+    """Published partitions of the asset, all or those asked for."""
+    statement = _CURRENT.where(current.c.asset_id == asset_id(connection, name))
+    if partitions is not None and len(partitions) == 1:
+        statement = statement.where(_part.c.text == next(iter(partitions)))
+    wanted = None if partitions is None else set(partitions)
+    rows = connection.execute(statement)
+    return {
+        row.partition: _current(row) for row in rows if wanted is None or row.partition in wanted
+    }
+
+
+_CURRENT = (
+    sa.select(
+        _part.c.text.label("partition"),
+        current.c.build_id,
+        current.c.version,
+        current.c.snapshot_id,
+        build.c.watermark_us,
+        build.c.rows,
+        build.c.bytes,
+        _code.c.text.label("code_version"),
+        _run.c.text.label("run"),
+        batch.c.started_us,
+        batch.c.ended_us,
+        _because_asset.c.name.label("because_asset"),
+        _because_part.c.text.label("because_part"),
+    )
+    .join_from(current, _part, _part.c.id == current.c.part_id)
+    .join(build, build.c.id == current.c.build_id)
+    .join(batch, batch.c.id == build.c.batch_id)
+    .join(_code, _code.c.id == build.c.code_id)
+    .join(_run, _run.c.id == build.c.run_id)
+    .outerjoin(_because_asset, _because_asset.c.id == current.c.because_asset_id)
+    .outerjoin(_because_part, _because_part.c.id == current.c.because_part_id)
+)
+
+
+def _current(row: "sa.Row[Any]") -> Current:
+    is_marked = row.because_asset is not None
+    return Current(
+        build_id=row.build_id,
+        version=row.version,
+        watermark=moment_or_none(row.watermark_us),
+        code_version=row.code_version,
+        snapshot_id=row.snapshot_id,
+        run_id=row.run,
+        rows=row.rows,
+        bytes=row.bytes,
+        started_ts=moment(row.started_us),
+        ended_ts=moment(row.ended_us),
+        marked=is_marked,
+        marked_by=place(row.because_asset, row.because_part) if is_marked else None,
+    )
+
+
+def _by_name(row: "sa.Row[Any]") -> tuple[str, str]:
+    # Here and not in SQL, where the order of text is a setting of the server.
+    return row[0], row[1]
+
+
+def inputs_of(connection: sa.Connection, name: str, partition: str) -> tuple[Input, ...]:
+    """Inputs of the published build of a partition."""
+    build_id = sa.select(current.c.build_id).join(_part, _part.c.id == current.c.part_id)
+    is_it = (current.c.asset_id == asset_id(connection, name), _part.c.text == partition)
+    found = connection.execute(build_id.where(*is_it)).scalar()
+    return () if found is None else inputs_of_build(connection, found)
+
+
+def inputs_of_build(connection: sa.Connection, build_id: int) -> tuple[Input, ...]:
+    """Inputs of any build, by asset and partition."""
+    statement = (
+        sa.select(asset.c.name, _part.c.text, reads.c.version, reads.c.snapshot_id, _columns.c.text)
+        .join_from(reads, asset, asset.c.id == reads.c.asset_id)
+        .join(_part, _part.c.id == reads.c.part_id)
+        .join(_columns, _columns.c.id == reads.c.columns_id)
+        .where(reads.c.build_id == build_id)
+    )
+    return tuple(
+        Input(asset=a, partition=p, version=v, snapshot_id=s, columns=tuple(json.loads(c)))
+        for a, p, v, s, c in sorted(connection.execute(statement), key=_by_name)
+    )
+
+
+def marked(connection: sa.Connection) -> list[Mark]:
+    """Every marked partition, by asset and partition."""
+    statement = (
+        sa.select(asset.c.name, _part.c.text, _because_asset.c.name, _because_part.c.text)
+        .join_from(current, asset, asset.c.id == current.c.asset_id)
+        .join(_part, _part.c.id == current.c.part_id)
+        .join(_because_asset, _because_asset.c.id == current.c.because_asset_id)
+        .join(_because_part, _because_part.c.id == current.c.because_part_id)
+        .where(current.c.because_asset_id.is_not(None))
+    )
+    return [
+        Mark(asset=a, partition=p, because_asset=ba, because_partition=bp)
+        for a, p, ba, bp in sorted(connection.execute(statement), key=_by_name)
+    ]
+
+
+def inconsistent(connection: sa.Connection) -> set[tuple[str, str]]:
+    """Partitions (asset, partition) with an input that differs, by comparing all instead of trusting marks."""
+    different = marks.different_inputs().subquery()
+    statement = (
+        sa.select(asset.c.name, _part.c.text)
+        .distinct()
+        .join_from(different, current, current.c.build_id == different.c.build_id)
+        .join(asset, asset.c.id == current.c.asset_id)
+        .join(_part, _part.c.id == current.c.part_id)
+    )
+    return {(a, p) for a, p in connection.execute(statement)}
+
+
+def is_consistent(connection: sa.Connection, name: str, partition: str) -> bool:
+    """Whether the partition is published and all its inputs have the versions recorded."""
+    statement = sa.select(current.c.build_id).join(_part, _part.c.id == current.c.part_id)
+    is_it = (current.c.asset_id == asset_id(connection, name), _part.c.text == partition)
+    build_id = connection.execute(statement.where(*is_it)).scalar()
+    return build_id is not None and not marks.differences(connection, [build_id])
+
+
+def last_snapshot(connection: sa.Connection, name: str) -> int | None:
+    """Snapshot of the newest publish of the asset that made a commit."""
+    return connection.execute(sa.select(asset.c.snapshot_id).where(asset.c.name == name)).scalar()

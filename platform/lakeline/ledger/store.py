@@ -1,0 +1,201 @@
+"""The ledger: one SQL store in which each partition of every asset says what it was built from.
+
+Measured on two busy cores with 1,000 assets x 365 partitions and 0.98 million inputs, in ms:
+
+    ======================================================  ======  ========
+    question                                                SQLite  Postgres
+    ======================================================  ======  ========
+    begin 100 partitions                                       3.3        14
+    publish 100 partitions that mark 500 readers               8.0        57
+    publish one partition                                      8.1        10
+    publish an input that 7,300 partitions read                 14       143
+    marked(), nothing marked, connecting included              3.5        28
+    marked(), 5,000 marked                                      27        37
+    current() of an asset                                      7.2        10
+    is_consistent() or inputs() of a partition                 1.3       1.9
+    summary()                                                  163       308
+    inconsistent(), which compares all inputs                  930      1159
+    ======================================================  ======  ========
+
+The SQLite file has 129 MB then, and nothing but ``summary`` and ``inconsistent`` grows with the number of assets.
+"""
+
+import datetime as dt
+from collections.abc import Collection, Sequence
+
+from lakeline.ledger import batches, present, reading, reports
+from lakeline.ledger.engine import Database
+from lakeline.ledger.records import (
+    AssetSummary,
+    Build,
+    BuildRecord,
+    Consumer,
+    Cost,
+    Current,
+    Input,
+    Mark,
+)
+from lakeline.ledger.schema import ABANDONED, PENDING
+
+
+class Ledger:
+    """What every partition of every asset was built from, in SQLite or Postgres.
+
+    Safe in many threads and processes at once; it pickles as its URL. Making one does no work: the first call
+    connects and creates the tables.
+
+    A publish goes ``begin`` → commit to the lake → ``publish``, all under the lock of the table. Whatever happens in
+    between, ``recovery.recover`` brings the ledger back to what the lake says.
+
+    Args:
+        url: SQLAlchemy URL: ``sqlite:////absolute/path/ledger.db`` or ``postgresql://user:password@host/database``.
+
+    Raises:
+        LedgerUnavailableError: (each call) The database does not answer, stays locked for 60 s, is full or broken.
+        LedgerSchemaError: (first call) Its tables are those of another release.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._database = Database(url)
+
+    def __reduce__(self) -> tuple[type["Ledger"], tuple[str]]:
+        return Ledger, (self.url,)
+
+    def __repr__(self) -> str:
+        return f"Ledger({self._database.safe_url!r})"
+
+    def close(self) -> None:
+        """Close its connections. A later call opens new ones."""
+        self._database.close()
+
+    # --- a publish ----------------------------------------------------------------------------
+
+    def begin(self, batch: str, builds: Sequence[Build], started_ts: dt.datetime) -> None:
+        """Write the builds of one commit as pending, all or none.
+
+        Args:
+            batch: Id of the publish, used once; the commit carries it as ``lakeline.batch`` in its summary.
+            builds: The partitions, of one asset, each once.
+            started_ts: When the work for it started, aware.
+
+        Raises:
+            RepeatedBatchError, EmptyBatchError, MixedBatchError, RepeatedPartitionError: The batch is not like that.
+            NaiveTimeError: A time has no time zone.
+        """
+        with self._database.write() as connection:
+            batches.begin(connection, batch, builds, started_ts)
+
+    def publish(
+        self,
+        batch: str,
+        snapshot_id: int | None,
+        cost: Cost | None,
+        *,
+        overtaken_by: Collection[str] = (),
+    ) -> None:
+        """Make the builds of a batch the present ones and mark what they make inconsistent, in one transaction.
+
+        A partition whose inputs moved while it was built is published and marked at once. Versions equal to the
+        present ones mark nobody; a version that comes back takes away the marks it had caused. A published batch stays
+        as it is, so calling twice is as once; an abandoned one that reached the lake after all is published.
+
+        Args:
+            batch: Id under which it began.
+            snapshot_id: The commit; None if nothing had to be written, since all versions equal the present ones.
+            cost: Of the whole batch, shared evenly by its partitions; None if it is unknown.
+            overtaken_by: Published batches whose commits came later; partitions that they built keep their build.
+
+        Raises:
+            UnknownBatchError: It never began.
+        """
+        with self._database.write() as connection:
+            present.publish(connection, batch, snapshot_id, cost=cost, overtaken_by=overtaken_by)
+
+    def abandon(self, batch: str) -> None:
+        """Give up a pending batch; a published one stays published.
+
+        Raises:
+            UnknownBatchError: It never began.
+        """
+        with self._database.write() as connection:
+            batches.abandon(connection, batch)
+
+    def forget(self, asset: str, partitions: Collection[str]) -> None:
+        """Take partitions that were deleted from the lake out of the present, and mark what was built from them.
+
+        Their history stays. Unknown partitions are passed over.
+        """
+        with self._database.write() as connection:
+            present.forget(connection, asset, partitions)
+
+    def pending(self, asset: str) -> list[str]:
+        """Batches of the asset that are neither published nor abandoned, in the order they began."""
+        with self._database.read() as connection:
+            return reading.batches(connection, asset, (PENDING,))
+
+    def unpublished(self, asset: str) -> set[str]:
+        """Batches of the asset that are pending or abandoned."""
+        with self._database.read() as connection:
+            return set(reading.batches(connection, asset, (PENDING, ABANDONED)))
+
+    # --- the present --------------------------------------------------------------------------
+
+    def current(self, asset: str, partitions: Collection[str] | None = None) -> dict[str, Current]:
+        """Published partitions of the asset by name; of those asked for, the ones that exist."""
+        with self._database.read() as connection:
+            return reading.currents(connection, asset, partitions)
+
+    def versions(self, asset: str) -> dict[str, str]:
+        """Present version of each published partition."""
+        with self._database.read() as connection:
+            return reading.versions(connection, asset)
+
+    def inputs(self, asset: str, partition: str) -> tuple[Input, ...]:
+        """What the published build of a partition read, by asset and partition; empty if there is none."""
+        with self._database.read() as connection:
+            return reading.inputs_of(connection, asset, partition)
+
+    def inputs_of_build(self, build_id: int) -> tuple[Input, ...]:
+        """What any build read, also an old one, by asset and partition."""
+        with self._database.read() as connection:
+            return reading.inputs_of_build(connection, build_id)
+
+    def marked(self) -> list[Mark]:
+        """Published partitions of which an input has another version now, by asset and partition."""
+        with self._database.read() as connection:
+            return reading.marked(connection)
+
+    def is_consistent(self, asset: str, partition: str) -> bool:
+        """Whether the partition is published and each recorded input has the recorded version; reads no marks."""
+        with self._database.read() as connection:
+            return reading.is_consistent(connection, asset, partition)
+
+    def inconsistent(self) -> set[tuple[str, str]]:
+        """Partitions (asset, partition) that ``marked`` should list, found by comparing every input; for checks."""
+        with self._database.read() as connection:
+            return reading.inconsistent(connection)
+
+    def last_snapshot(self, asset: str) -> int | None:
+        """Snapshot of the newest publish that made a commit; None before the first."""
+        with self._database.read() as connection:
+            return reading.last_snapshot(connection, asset)
+
+    # --- questions ----------------------------------------------------------------------------
+
+    def consumers(self, asset: str, partition: str | None = None) -> list[Consumer]:
+        """Published partitions built from the asset (or one partition of it), with the columns they read."""
+        with self._database.read() as connection:
+            return reports.consumers(connection, asset, partition)
+
+    def history(
+        self, asset: str, partition: str | None = None, limit: int = 20
+    ) -> list[BuildRecord]:
+        """The newest ``limit`` builds of the asset or one partition, newest first, whatever became of them."""
+        with self._database.read() as connection:
+            return reports.history(connection, asset, partition, limit)
+
+    def summary(self) -> list[AssetSummary]:
+        """One line for every asset that was ever published, by name."""
+        with self._database.read() as connection:
+            return reports.summary(connection)

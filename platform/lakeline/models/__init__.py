@@ -1,0 +1,1 @@
+"""Models: training sets, boosters, their evaluation and the registry."""

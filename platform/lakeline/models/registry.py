@@ -1,0 +1,277 @@
+"""The model registry: versions of models with their numbers and origins, kept by MLflow.
+
+Without a server it is one folder: MLflow's SQLite database and the files of the models. A version holds LightGBM's own
+model in MLflow's flavour and lakeline's own description (see `lakeline.models.files`). Registering an equal model again gives the version that is there already.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from lakeline.errors import CorruptModelError, ModelNameError, UnknownModelError
+from lakeline.lake.lock import file_lock
+from lakeline.models.files import read_model, write_model
+from lakeline.models.mlflow_store import ensure_database, quiet_mlflow
+from lakeline.models.training import TrainedModel
+
+if TYPE_CHECKING:
+    import polars as pl
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+DIGEST = "lakeline.digest"
+SNAPSHOT = "lakeline.snapshot."
+CHAMPION = "champion"
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredVersion:
+    """One version of a registered model.
+
+    Attributes:
+        name: The registered model.
+        version: Its number, counted from 1.
+        run_id: MLflow's run that holds parameters and metrics.
+        digest: SHA-256 of what was trained.
+        snapshots: Iceberg snapshot id of each table that it was trained on.
+        reused: Whether registering found the model there already.
+    """
+
+    name: str
+    version: int
+    run_id: str
+    digest: str
+    snapshots: Mapping[str, int]
+    reused: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Registry:
+    """Models by name, version and alias. Cheap to make; MLflow is imported when it is first asked something.
+
+    Attributes:
+        folder: Where the database and the files lie.
+        uri: MLflow tracking server or database to use instead of the one in ``folder``.
+    """
+
+    folder: Path
+    uri: str | None = None
+
+    def register(
+        self,
+        name: str,
+        model: TrainedModel,
+        *,
+        metrics: Mapping[str, float],
+        snapshots: Mapping[str, int],
+        input_example: "pl.DataFrame",
+        params: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> RegisteredVersion:
+        """A new version of ``name``, or the one that holds an equal model already.
+
+        An equal model keeps the metrics, snapshots and tags of its first registration.
+
+        Args:
+            name: The registered model, for example ``flights.delay_lightgbm``.
+            model: What was trained.
+            metrics: Its quality.
+            snapshots: Iceberg snapshot id of each table that it was trained on.
+            input_example: A few rows that it can predict.
+            params: What to record beside the model's own parameters, rounds and seed.
+            tags: What else to say of the version.
+
+        Raises:
+            ModelNameError: MLflow could not hold the name.
+        """
+        if not NAME.fullmatch(name):
+            raise ModelNameError(name)
+        with file_lock(self.folder / "registry.lock"):
+            for found in self.versions(name):
+                if found.digest == model.digest:
+                    return replace(found, reused=True)
+            marks = {DIGEST: model.digest, **(tags or {})}
+            marks |= {f"{SNAPSHOT}{table}": str(number) for table, number in snapshots.items()}
+            values = {**model.params, "rounds": model.rounds, "seed": model.seed, **(params or {})}
+            with self._run(name, metrics=metrics, params=values, tags=marks) as run_id:
+                return self._add(name, model, run_id=run_id, example=input_example, tags=marks)
+
+    def versions(self, name: str) -> list[RegisteredVersion]:
+        """Every version of ``name``, oldest first; none of a name that was never registered."""
+        if not NAME.fullmatch(name):
+            return []
+        found = self._client().search_model_versions(f"name='{name}'")
+        return sorted((_registered(version) for version in found), key=lambda v: v.version)
+
+    def metrics(self, version: RegisteredVersion) -> dict[str, float]:
+        """The metrics that a version was registered with."""
+        return dict(self._client().get_run(version.run_id).data.metrics)
+
+    def champion(self, name: str) -> RegisteredVersion | None:
+        """The version that predicts; None before the first promotion."""
+        number = self._aliases(name).get(CHAMPION)
+        return None if number is None else self._find(name, number)
+
+    def promote(self, name: str, version: int, alias: str = CHAMPION) -> RegisteredVersion:
+        """Point ``alias`` at a version. Promoting it again changes nothing.
+
+        Raises:
+            UnknownModelError: There is no such version.
+        """
+        found = self._find(name, version)
+        if self._aliases(name).get(alias) != version:
+            self._client().set_registered_model_alias(name, alias, str(version))
+        return found
+
+    def load(self, name: str, which: str | int = CHAMPION) -> TrainedModel:
+        """The model at an alias or a version.
+
+        Raises:
+            UnknownModelError: There is no such model, version or alias.
+            CorruptModelError: Its files are gone, or are not the ones that were registered.
+        """
+        number = which if isinstance(which, int) else self._aliases(name).get(which)
+        if number is None:
+            raise UnknownModelError(name, str(which), self._known(name))
+        found = self._find(name, number)
+        model = self._read(found)
+        if model.digest != found.digest:
+            raise CorruptModelError(
+                name, found.version, "its files differ from what was registered"
+            )
+        return model
+
+    def _find(self, name: str, number: int) -> RegisteredVersion:
+        for version in self.versions(name):
+            if version.version == number:
+                return version
+        raise UnknownModelError(name, str(number), self._known(name))
+
+    def _known(self, name: str) -> list[str]:
+        numbers = [f"version {version.version}" for version in self.versions(name)]
+        return [*numbers, *(f"alias {alias}" for alias in self._aliases(name))]
+
+    def _aliases(self, name: str) -> dict[str, int]:
+        if not NAME.fullmatch(name):
+            return {}
+        models = self._client().search_registered_models(f"name='{name}'")
+        return {alias: int(number) for model in models for alias, number in model.aliases.items()}
+
+    @property
+    def _address(self) -> str:
+        return self.uri or f"sqlite:///{self.folder.absolute() / 'registry.db'}"
+
+    def _client(self) -> "MlflowClient":
+        quiet_mlflow()
+        from mlflow import MlflowClient
+
+        if self.uri is None:
+            ensure_database(self.folder.absolute() / "registry.db")
+        return MlflowClient(tracking_uri=self._address, registry_uri=self._address)
+
+    def _experiment(self, name: str) -> str:
+        """MLflow's experiment of a model, which holds its runs."""
+        client = self._client()
+        found = client.get_experiment_by_name(name)
+        if found is not None:
+            return str(found.experiment_id)
+        files = (self.folder.absolute() / "artifacts" / name).as_uri() if self.uri is None else None
+        return client.create_experiment(name, artifact_location=files)
+
+    @contextlib.contextmanager
+    def _run(
+        self,
+        name: str,
+        *,
+        metrics: Mapping[str, float],
+        params: Mapping[str, object],
+        tags: Mapping[str, str],
+    ) -> Iterator[str]:
+        """A run of MLflow with these numbers; failed if what happens inside fails."""
+        client = self._client()
+        from mlflow.entities import Metric, Param
+
+        run = client.create_run(self._experiment(name), tags=dict(tags), run_name=name)
+        run_id, now_ms = run.info.run_id, run.info.start_time
+        try:
+            client.log_batch(
+                run_id,
+                metrics=[Metric(key, float(value), now_ms, 0) for key, value in metrics.items()],
+                params=[Param(key, str(value)) for key, value in params.items()],
+            )
+            yield run_id
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id)
+
+    def _add(
+        self,
+        name: str,
+        model: TrainedModel,
+        *,
+        run_id: str,
+        example: "pl.DataFrame",
+        tags: Mapping[str, str],
+    ) -> RegisteredVersion:
+        """Write the model's files and make them the next version of ``name``."""
+        client = self._client()
+        from mlflow.entities import LoggedModelOutput
+        from mlflow.models import Model
+
+        logged = client.create_logged_model(
+            self._experiment(name), name="model", source_run_id=run_id, model_type="lightgbm"
+        )
+        entry = Model(
+            artifact_path=logged.artifact_location,
+            model_uuid=logged.model_id,
+            model_id=logged.model_id,
+            run_id=run_id,
+        )
+        with TemporaryDirectory() as scratch:
+            written = write_model(model, Path(scratch) / "model", entry=entry, example=example)
+            client.log_model_artifacts(logged.model_id, str(written))
+        client.finalize_logged_model(logged.model_id, "READY")
+        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
+        if not client.search_registered_models(f"name='{name}'"):
+            client.create_registered_model(name)
+        # The location, not `models:/<id>`: that one MLflow looks up in a database of its own in the current directory.
+        version = client.create_model_version(
+            name, source=logged.artifact_location, run_id=run_id, tags=dict(tags)
+        )
+        return _registered(version)
+
+    def _read(self, version: RegisteredVersion) -> TrainedModel:
+        client = self._client()
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        source = client.get_model_version_download_uri(version.name, str(version.version))
+        with TemporaryDirectory() as scratch:
+            try:
+                copy = download_artifacts(
+                    artifact_uri=source, dst_path=scratch, tracking_uri=self._address
+                )
+                return read_model(version.name, Path(copy))
+            except (OSError, ValueError, KeyError, TypeError, MlflowException) as error:
+                raise CorruptModelError(version.name, version.version, str(error)) from error
+
+
+def _registered(version: "ModelVersion") -> RegisteredVersion:
+    tags = dict(version.tags)
+    return RegisteredVersion(
+        name=version.name,
+        version=int(version.version),
+        run_id=version.run_id or "",
+        digest=tags.get(DIGEST, ""),
+        snapshots={
+            key.removeprefix(SNAPSHOT): int(number)
+            for key, number in tags.items()
+            if key.startswith(SNAPSHOT)
+        },
+    )

@@ -1,0 +1,180 @@
+"""Training sets and the models that came from them: rows with features and labels in, scores out.
+
+Shapes: N rows, D features. Matrices are float32, because that is what a served model reads: a booster trained on doubles
+answers differently for values that lie between a float and its threshold.
+"""
+
+import datetime as dt
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from lakeline.errors import ColumnsMissingError, FeatureTypeError, UnlabelledError
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+    import numpy as np
+    import numpy.typing as npt
+    import polars as pl
+
+UNSEEN = -1.0
+"""Ordinal code of a category that training never saw, and of a null."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainingSet:
+    """Rows with features as they were known at the time of each decision, and the label that became known later.
+
+    Attributes:
+        frame: One row a decision.
+        features: Columns that a model reads, in its order.
+        categorical: Those of ``features`` whose values are names, not amounts.
+        label: Boolean or 0/1 column; null where the label is not known.
+        at: Aware timestamp column: when the decision was made.
+        start: Decisions covered: from here, included.
+        end: Up to here, excluded.
+    """
+
+    frame: "pl.DataFrame"
+    features: tuple[str, ...]
+    label: str
+    at: str
+    start: dt.datetime
+    end: dt.datetime
+    categorical: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        needed = dict.fromkeys((*self.features, *self.categorical, self.label, self.at))
+        missing = [column for column in needed if column not in self.frame.columns]
+        if missing:
+            raise ColumnsMissingError("The training set", missing, self.frame.columns)
+        strangers = [column for column in self.categorical if column not in self.features]
+        if strangers:
+            raise ColumnsMissingError("The list of features", strangers, self.features)
+
+    def before(self, moment: dt.datetime) -> "TrainingSet":
+        """The decisions made before ``moment``."""
+        import polars as pl
+
+        frame = self.frame.filter(pl.col(self.at) < moment)
+        return replace(self, frame=frame, end=max(self.start, min(self.end, moment)))
+
+    def after(self, moment: dt.datetime) -> "TrainingSet":
+        """The decisions made at ``moment`` or later."""
+        import polars as pl
+
+        frame = self.frame.filter(pl.col(self.at) >= moment)
+        return replace(self, frame=frame, start=min(self.end, max(self.start, moment)))
+
+    def labelled(self) -> "TrainingSet":
+        """The decisions whose label is known."""
+        return replace(self, frame=self.frame.drop_nulls(self.label))
+
+    def only(self, features: Sequence[str]) -> "TrainingSet":
+        """The same rows for a model that reads no more than ``features``."""
+        kept = tuple(column for column in self.categorical if column in features)
+        return replace(self, features=tuple(features), categorical=kept)
+
+    def labels(self) -> "npt.NDArray[np.float64]":
+        """Labels as 0 and 1, shape ``(N,)``.
+
+        Raises:
+            UnlabelledError: Some rows have none.
+        """
+        import polars as pl
+
+        nulls = self.frame[self.label].null_count()
+        if nulls:
+            raise UnlabelledError(self.label, nulls, self.frame.height)
+        return self.frame[self.label].cast(pl.Float64).to_numpy()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainedModel:
+    """A booster with all that it takes to turn a frame into what the booster reads.
+
+    Attributes:
+        name: What the model is called; no part of its digest.
+        features: Columns that it reads, in order.
+        categories: For each categorical feature its values, whose places are their codes.
+        params: Parameters it was trained with.
+        rounds: Trees asked for.
+        seed: Seed of everything random in the training.
+        booster: LightGBM's own text of the trees.
+    """
+
+    name: str
+    features: tuple[str, ...]
+    booster: bytes = field(repr=False)
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
+    params: Mapping[str, object] = field(default_factory=dict)
+    rounds: int = 0
+    seed: int = 0
+
+    def predict(self, frame: "pl.DataFrame") -> "npt.NDArray[np.float64]":
+        """Probability of the label for each row, shape ``(N,)``.
+
+        Raises:
+            ColumnsMissingError: The frame lacks a feature.
+            FeatureTypeError: A feature is no number.
+        """
+        import numpy as np
+
+        missing = [column for column in self.features if column not in frame.columns]
+        if missing:
+            raise ColumnsMissingError(f"A frame for model '{self.name}'", missing, frame.columns)
+        matrix_ND = feature_matrix(frame, self.features, self.categories)
+        if not len(matrix_ND):
+            return np.empty(0)
+        return np.asarray(native_booster(self.booster).predict(matrix_ND), dtype=np.float64)
+
+    @property
+    def description(self) -> dict[str, object]:
+        """All but name and trees, ready for JSON."""
+        return {
+            "features": list(self.features),
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "params": dict(self.params),
+            "rounds": self.rounds,
+            "seed": self.seed,
+        }
+
+    @property
+    def digest(self) -> str:
+        """SHA-256, in hexadecimal, of what was trained: equal for models that are equal in all but their name."""
+        described = json.dumps(self.description, sort_keys=True, ensure_ascii=False).encode()
+        return hashlib.sha256(described + b"\0" + self.booster).hexdigest()
+
+
+def feature_matrix(
+    frame: "pl.DataFrame", features: Sequence[str], categories: Mapping[str, Sequence[str]]
+) -> "npt.NDArray[np.float32]":
+    """What a booster reads, shape ``(N, D)``: nulls are NaN, categories their codes, -1 for one never seen.
+
+    Raises:
+        FeatureTypeError: A feature that is not categorical is no number.
+    """
+    import polars as pl
+
+    def encoded(name: str) -> pl.Expr:
+        if name in categories:
+            codes = {value: float(code) for code, value in enumerate(categories[name])}
+            text = pl.col(name).cast(pl.String)
+            return text.replace_strict(codes, default=UNSEEN, return_dtype=pl.Float32)
+        dtype = frame.schema[name]
+        if not (dtype.is_numeric() or isinstance(dtype, pl.Boolean | pl.Null)):
+            raise FeatureTypeError(name, str(dtype))
+        return pl.col(name).cast(pl.Float32)
+
+    return frame.select(encoded(name) for name in features).to_numpy(order="c")
+
+
+@lru_cache(maxsize=8)
+def native_booster(text: bytes) -> "lgb.Booster":
+    """LightGBM's booster from its text, parsed once."""
+    import lightgbm as lgb
+
+    return lgb.Booster(model_str=text.decode())

