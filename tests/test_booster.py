@@ -14,8 +14,8 @@ import pytest
 from lakeline.errors import (
     ColumnsMissingError,
     FeatureTypeError,
-    NothingToLearnError,
     UnlabelledError,
+    UntrainableError,
 )
 from lakeline.models.booster import train_booster, values_of
 from lakeline.models.training import TrainedModel, TrainingSet, feature_matrix
@@ -40,7 +40,7 @@ def flights(rows: int = ROWS, seed: int = 0) -> pl.DataFrame:
     )
 
 
-def training_set(frame: pl.DataFrame | None = None, **changes) -> TrainingSet:
+def training_set(frame: pl.DataFrame | None = None, **changes: Any) -> TrainingSet:
     given: dict[str, Any] = {
         "frame": flights() if frame is None else frame,
         "features": ("carrier", "wind"),
@@ -53,7 +53,7 @@ def training_set(frame: pl.DataFrame | None = None, **changes) -> TrainingSet:
     return TrainingSet(**(given | changes))
 
 
-def trained(**changes) -> TrainedModel:
+def trained(**changes: Any) -> TrainedModel:
     given: dict[str, Any] = {"rounds": 20, "seed": 3, "name": "delay"}
     return train_booster(training_set(), **(given | changes))
 
@@ -165,7 +165,7 @@ def test_rows_without_a_label_are_refused_unless_left_out():
 
 
 def test_nothing_can_be_learnt_from_no_rows_or_one_label():
-    with pytest.raises(NothingToLearnError, match="0 rows: there are none"):
+    with pytest.raises(UntrainableError, match="0 rows: there are none"):
         train_booster(training_set(flights().head(0)))
-    with pytest.raises(NothingToLearnError, match="600 rows: all have the same is_late"):
+    with pytest.raises(UntrainableError, match="600 rows: all have the same is_late"):
         train_booster(training_set(flights().with_columns(is_late=True)))

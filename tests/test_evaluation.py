@@ -1,6 +1,7 @@
 """Metrics against scikit-learn's, and the baselines."""
 
 import math
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -18,7 +19,7 @@ SCORES = [0.1, 0.9, 0.4, 0.4, 0.8, 0.2]
 
 @pytest.mark.parametrize("digits", [1, 2, 9])  # one digit makes many ties
 @pytest.mark.parametrize("rows", [10, 1000])
-def test_metrics_equal_those_of_scikit_learn(digits: int, rows: int):
+def test_metrics_equal_those_of_scikit_learn(digits: int, rows: int) -> None:
     draw = np.random.default_rng(rows + digits)
     scores = draw.random(rows).round(digits)
     labels = (draw.random(rows) < scores).astype(int)
@@ -73,7 +74,7 @@ def test_each_group_is_measured_by_itself():
         ([0, 1], [0.5, 1.5], "1 of 2 scores are no probability"),
     ],
 )
-def test_what_cannot_be_compared_is_refused(labels, scores, told: str):
+def test_what_cannot_be_compared_is_refused(labels: Any, scores: Any, told: str) -> None:
     with pytest.raises(EvaluationError, match=told):
         evaluate(labels, scores)
 

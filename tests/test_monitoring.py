@@ -135,7 +135,7 @@ def test_blocks_must_be_as_many_as_rows():
         performance([0, 1], [0.1, 0.9], blocks=["2013-01-01"])
 
 
-def test_a_page_lies_under_the_folder_and_its_address_leads_there(tmp_path: Path):
+def test_a_page_lies_under_the_folder_and_its_address_leads_there(tmp_path: Path) -> None:
     address = write_page(tmp_path, "flights/feature_drift/2013-07-01", "<p>ä</p>")
     page = tmp_path / "flights" / "feature_drift" / "2013-07-01.html"
     assert address == page.as_uri()
@@ -146,13 +146,13 @@ def test_a_page_lies_under_the_folder_and_its_address_leads_there(tmp_path: Path
     )
 
 
-def test_writing_a_page_again_replaces_it(tmp_path: Path):
+def test_writing_a_page_again_replaces_it(tmp_path: Path) -> None:
     write_page(tmp_path, "top", "old")
     write_page(tmp_path, "top", "new")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
 
 
-def test_long_scripts_lie_once_beside_the_pages(tmp_path: Path):
+def test_long_scripts_lie_once_beside_the_pages(tmp_path: Path) -> None:
     for name in ("a/b/one", "two"):
         write_page(tmp_path, name, f"<head>{LONG_SCRIPT}<script>short()</script></head>")
     shared = list((tmp_path / "_shared").iterdir())
@@ -167,13 +167,13 @@ def test_long_scripts_lie_once_beside_the_pages(tmp_path: Path):
 @pytest.mark.parametrize(
     "name", ["", "../up", "/etc/passwd", "a//b", "a b", "_shared/x", ".hidden", "a/..", "ü"]
 )
-def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str):
+def test_names_that_leave_the_folder_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(PageNameError, match="cannot name a page"):
         write_page(tmp_path, name, "")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_pages_are_served_with_their_shared_scripts(tmp_path: Path):
+def test_pages_are_served_with_their_shared_scripts(tmp_path: Path) -> None:
     write_page(tmp_path, "flights/drift", f"<head>{LONG_SCRIPT}</head>")
     script = next((tmp_path / "_shared").iterdir()).name
     with page_server(tmp_path) as server:
@@ -187,7 +187,7 @@ def test_pages_are_served_with_their_shared_scripts(tmp_path: Path):
 
 
 @pytest.mark.slow
-def test_evidently_draws_drift_and_performance(tmp_path: Path):
+def test_evidently_draws_drift_and_performance(tmp_path: Path) -> None:
     html = drift_html(weather(0), weather(1, warmer=30), columns=["temp", "origin", "hour"])
     assert "temp" in html
     write_page(tmp_path, "drift", html)

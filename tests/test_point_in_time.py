@@ -24,7 +24,7 @@ SCHEMA: dict[str, Any] = {
 Row = tuple[str | None, int | None, dt.datetime | None, dt.datetime | None, float | None]
 
 
-def source(*rows: Row, **changes) -> FeatureSource:
+def source(*rows: Row, **changes: Any) -> FeatureSource:
     given: dict[str, Any] = {
         "name": "backlog",
         "frame": pl.DataFrame(list(rows), schema=SCHEMA, orient="row"),
@@ -47,32 +47,28 @@ def joined(entities: pl.DataFrame, *sources: FeatureSource) -> list[float | None
 
 def expected(entities: pl.DataFrame, given: FeatureSource) -> list[float | None]:
     """The definition, word for word: of the rows seen, the greatest by event time, knowledge time and place."""
-    rows = list(enumerate(given.frame.lazy().collect().iter_rows(named=True)))
-    answers = []
-    for entity in entities.iter_rows(named=True):
-        best = None
-        for place, row in rows:
-            event, known = row[given.event_time], row[given.known]
-            if entity["at"] is None or event is None or known is None:
-                continue
-            moment = entity["at"] - given.offset
-            if any(entity[key] is None or row[key] != entity[key] for key in given.entities):
-                continue
-            if event <= moment and known <= moment:
-                best = max(
-                    best or (event, known, place, row["backlog"]),
-                    (event, known, place, row["backlog"]),
-                    key=lambda found: found[:3],
-                )
-        too_old = (
-            best and given.ttl is not None and entity["at"] - given.offset - best[0] > given.ttl
-        )
-        answers.append(None if best is None or too_old else best[3])
-    return answers
+    return [answer(entity, given) for entity in entities.iter_rows(named=True)]
+
+
+def answer(entity: dict[str, Any], given: FeatureSource) -> float | None:
+    if entity["at"] is None or any(entity[key] is None for key in given.entities):
+        return None
+    moment = entity["at"] - given.offset
+    seen = [
+        (row[given.event_time], row[given.known], place, row["backlog"])
+        for place, row in enumerate(given.frame.lazy().collect().iter_rows(named=True))
+        if all(row[key] == entity[key] for key in given.entities)
+        and None not in (row[given.event_time], row[given.known])
+        and max(row[given.event_time], row[given.known]) <= moment
+    ]
+    if not seen:
+        return None
+    event, _, _, value = max(seen, key=lambda row: row[:3])
+    return None if given.ttl is not None and moment - event > given.ttl else value
 
 
 @pytest.mark.parametrize("seed", range(300))
-def test_a_join_gives_what_its_definition_gives(seed: int):
+def test_a_join_gives_what_its_definition_gives(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - not for secrets
     step = draw.choice([TICK, HOUR])
     span = draw.choice([3, 12])  # few distinct times make many ties

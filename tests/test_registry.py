@@ -50,7 +50,7 @@ def registry(tmp_path: Path, empty: Path) -> Registry:
 
 
 def register(
-    registry: Registry, *, seed: int = 3, name: str = NAME, **changes
+    registry: Registry, *, seed: int = 3, name: str = NAME, **changes: Any
 ) -> RegisteredVersion:
     given: dict[str, Any] = {
         "metrics": {"auc": 0.75, "brier": 0.18},
@@ -62,7 +62,7 @@ def register(
     return registry.register(name, trained(seed=seed), **(given | changes))
 
 
-def test_a_registered_model_comes_back_equal(registry: Registry):
+def test_a_registered_model_comes_back_equal(registry: Registry) -> None:
     version = register(registry)
     assert (version.name, version.version, version.reused) == (NAME, 1, False)
     assert version.snapshots == SNAPSHOTS
@@ -73,7 +73,7 @@ def test_a_registered_model_comes_back_equal(registry: Registry):
     assert registry.metrics(version) == {"auc": 0.75, "brier": 0.18}
 
 
-def test_an_equal_model_registers_nothing_new(registry: Registry):
+def test_an_equal_model_registers_nothing_new(registry: Registry) -> None:
     first = register(registry)
     again = register(registry, metrics={"auc": 0.1})
     assert (again.version, again.run_id, again.reused) == (1, first.run_id, True)
@@ -81,14 +81,14 @@ def test_an_equal_model_registers_nothing_new(registry: Registry):
     assert registry.metrics(again)["auc"] == 0.75
 
 
-def test_another_model_is_another_version_and_no_champion_by_itself(registry: Registry):
+def test_another_model_is_another_version_and_no_champion_by_itself(registry: Registry) -> None:
     register(registry)
     assert register(registry, seed=4).version == 2
     assert [version.version for version in registry.versions(NAME)] == [1, 2]
     assert registry.champion(NAME) is None
 
 
-def test_promoting_decides_who_is_champion(registry: Registry):
+def test_promoting_decides_who_is_champion(registry: Registry) -> None:
     register(registry)
     register(registry, seed=4)
     assert registry.promote(NAME, 2).version == 2
@@ -102,20 +102,20 @@ def test_promoting_decides_who_is_champion(registry: Registry):
     assert registry.load(NAME, "challenger").digest == trained(seed=4).digest
 
 
-def test_mlflow_itself_loads_the_champion_and_scores_alike(registry: Registry):
+def test_mlflow_itself_loads_the_champion_and_scores_alike(registry: Registry) -> None:
     registry.promote(NAME, register(registry).version)
     from mlflow import MlflowClient, pyfunc
 
     address = f"sqlite:///{registry.folder / 'registry.db'}"
-    source = MlflowClient(address, address).get_model_version_by_alias(NAME, "champion").source
-    loaded = pyfunc.load_model(source)
-    example = loaded.input_example
+    version = MlflowClient(address, address).get_model_version_by_alias(NAME, "champion")
+    loaded = pyfunc.load_model(str(version.source))
+    example: Any = loaded.input_example
     assert list(example.columns) == ["carrier", "wind"]
     assert loaded.metadata.signature.inputs.input_names() == ["carrier", "wind"]
     assert np.allclose(loaded.predict(example), trained().predict(flights(3)))
 
 
-def test_runs_carry_parameters_metrics_and_snapshots(registry: Registry):
+def test_runs_carry_parameters_metrics_and_snapshots(registry: Registry) -> None:
     from mlflow import MlflowClient
 
     version = register(registry)
@@ -129,14 +129,14 @@ def test_runs_carry_parameters_metrics_and_snapshots(registry: Registry):
     assert run.data.tags["code_version"] == "abc"
 
 
-def test_a_registration_that_fails_leaves_no_version(registry: Registry):
+def test_a_registration_that_fails_leaves_no_version(registry: Registry) -> None:
     with pytest.raises(ColumnsMissingError, match="has no column carrier"):
         register(registry, input_example=flights(3).drop("carrier"))
     assert registry.versions(NAME) == []
     assert register(registry).version == 1
 
 
-def test_unknown_models_versions_and_aliases_say_what_there_is(registry: Registry):
+def test_unknown_models_versions_and_aliases_say_what_there_is(registry: Registry) -> None:
     with pytest.raises(
         UnknownModelError, match=r"no model 'nobody' at 'champion'. It has no version"
     ):
@@ -151,14 +151,14 @@ def test_unknown_models_versions_and_aliases_say_what_there_is(registry: Registr
 
 
 @pytest.mark.parametrize("name", ["flights/delay", "a:b", "", "it's", "../up"])
-def test_names_that_mlflow_cannot_hold_are_refused(registry: Registry, name: str):
+def test_names_that_mlflow_cannot_hold_are_refused(registry: Registry, name: str) -> None:
     with pytest.raises(ModelNameError, match="cannot name a registered model"):
         register(registry, name=name)
     assert registry.versions(name) == []
     assert registry.champion(name) is None
 
 
-def test_files_that_changed_or_are_gone_are_not_loaded(registry: Registry):
+def test_files_that_changed_or_are_gone_are_not_loaded(registry: Registry) -> None:
     register(registry)
     booster = next(registry.folder.rglob("model.lgb"))
     booster.write_bytes(booster.read_bytes().replace(b"leaf_value=", b"leaf_value=9", 1))
@@ -180,7 +180,7 @@ def layout(path: Path) -> dict[str, object]:
     return found
 
 
-def test_a_new_database_is_what_mlflow_itself_would_make(empty: Path, tmp_path: Path):
+def test_a_new_database_is_what_mlflow_itself_would_make(empty: Path, tmp_path: Path) -> None:
     from mlflow.store.db import utils
 
     theirs = tmp_path / "theirs.db"
@@ -189,7 +189,7 @@ def test_a_new_database_is_what_mlflow_itself_would_make(empty: Path, tmp_path: 
     assert layout(empty) == layout(theirs)
 
 
-def test_two_processes_at_once_make_one_database(tmp_path: Path):
+def test_two_processes_at_once_make_one_database(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from lakeline.models.mlflow_store import ensure_database as make; make(Path(sys.argv[1]))"
     path = tmp_path / "registry.db"
     makers = [subprocess.Popen([sys.executable, "-c", code, path]) for _ in range(2)]
@@ -197,7 +197,7 @@ def test_two_processes_at_once_make_one_database(tmp_path: Path):
     assert "table runs" in layout(path)
 
 
-def test_a_registry_says_nothing(registry: Registry, capfd: pytest.CaptureFixture[str]):
+def test_a_registry_says_nothing(registry: Registry, capfd: pytest.CaptureFixture[str]) -> None:
     registry.promote(NAME, register(registry).version)
     registry.load(NAME)
     assert capfd.readouterr() == ("", "")

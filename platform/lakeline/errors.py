@@ -299,7 +299,7 @@ class UnlabelledError(ModelError):
         )
 
 
-class NothingToLearnError(ModelError):
+class UntrainableError(ModelError):
     """A training set from which no model can be trained."""
 
     def __init__(self, label: str, rows: int, why: str) -> None:

@@ -239,7 +239,7 @@ class _Work:
         self.versions |= versions
         self.rows |= {key: part.height for key, part in parts.items()}
         if rejected.height:
-            self.rejected |= self._parted(rejected)
+            self.rejected |= self._rejected_parts(rejected)
         fresh = {key: part for key, part in parts.items() if self._is_new(key)}
         self.staged += stage(self.table, fresh, versions)
 
@@ -284,6 +284,16 @@ class _Work:
         if outside and self.window is not None:
             raise OutsideWindowError(self.target.asset, outside, self.window)
         return parts
+
+
+    def _rejected_parts(self, rejected: "pl.DataFrame") -> "Mapping[str, pl.DataFrame]":
+        """The rejected rows of each partition; their columns are text, and the day is the first ten characters."""
+        event_time = self.target.contract.event_time
+        if not self.target.daily or event_time is None:
+            return {WHOLE: rejected}
+        day = rejected[event_time].str.slice(0, 10).fill_null(self.keys[0]).alias("day")
+        parts = rejected.with_columns(day).partition_by("day", as_dict=True, include_key=False)
+        return {str(key[0]): part for key, part in parts.items()}
 
 
 def merged(reports: Sequence[AuditReport]) -> tuple[Violation, ...]:

@@ -51,7 +51,10 @@ def build(project: Path, model: DbtModel, window: Window | None) -> list[Any]:
     """
     with _environment(window), tempfile.TemporaryDirectory(prefix="lakeline-dbt-") as folder:
         runner = _runner(_manifest(project, manifest_path(project).stat().st_mtime_ns))
-        result = runner.invoke(["--quiet", "build", "--select", model.name, *_places(project, Path(folder))])
+        try:
+            result = runner.invoke(["--quiet", "build", "--select", model.name, *_places(project, Path(folder))])
+        finally:
+            _forget_session()
     results = list(getattr(result.result, "results", None) or [])
     broken = [str(one.message) for one in results if str(one.status) in {"error", "runtime error", "skipped"}]
     if result.exception is not None or not any(one.node.unique_id == model.unique_id for one in results):
@@ -72,12 +75,20 @@ def _runner(manifest: "Manifest | None") -> Any:
     return dbtRunner(manifest=manifest)
 
 
+def _forget_session() -> None:
+    """Drop the DuckDB session, which dbt-duckdb keeps for the process, with its views and tables."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    DuckDBConnectionManager.close_all_connections()
+
+
 @lru_cache(maxsize=2)
 def _manifest(project: Path, _made: int) -> "Manifest":
-    from dbt.artifacts.schemas.manifest import WritableManifest
+    """The parsed project as dbt keeps it for its own next run; manifest.json lacks the arguments of tests."""
     from dbt.contracts.graph.manifest import Manifest
 
-    manifest = Manifest.from_writable_manifest(WritableManifest.from_dict(read_manifest(project)))
+    read_manifest(project)  # refuses an old one
+    manifest = Manifest.from_msgpack((project / "target" / "partial_parse.msgpack").read_bytes())
     manifest.build_parent_and_child_maps()
     return manifest
 

@@ -10,7 +10,7 @@ from lakeline.domain.reads import Read
 from lakeline.errors import DomainError, names
 from lakeline.lake.partitions import WHOLE
 from lakeline.lake.read import column_names, read_arrow, scan_duckdb, scan_polars
-from lakeline.ledger import Input
+from lakeline.ledger import ABSENT, Input
 from lakeline.window import Window
 
 if TYPE_CHECKING:
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from lakeline.features.point_in_time import FeatureSource
     from lakeline.lake import Lake
     from lakeline.ledger import Current, Ledger
-
-ABSENT = ""
-"""Recorded as the version of an upstream partition that did not exist yet, so that its coming is noticed."""
 
 
 class MissingInputError(DomainError):
@@ -163,6 +160,7 @@ class Table:
             Input(
                 asset=self.node.asset,
                 partition=key,
+                # An absent partition is recorded too, so that its coming is noticed.
                 version=self.current[key].version if key in self.current else ABSENT,
                 snapshot_id=self.snapshot_id,
                 columns=columns,

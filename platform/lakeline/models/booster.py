@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from lakeline.errors import NothingToLearnError
-from lakeline.models.training import TrainedModel, TrainingSet, feature_matrix
+from lakeline.errors import UntrainableError
+from lakeline.models.training import TrainedModel, TrainingSet, feature_matrix, use_patient_threads
 
 if TYPE_CHECKING:
     import polars as pl
@@ -52,9 +52,10 @@ def train_booster(
 
     Raises:
         UnlabelledError: Some rows have no label.
-        NothingToLearnError: There are no rows, or all have the same label.
+        UntrainableError: There are no rows, or all have the same label.
         FeatureTypeError: A feature is neither a number nor declared categorical.
     """
+    use_patient_threads()
     import lightgbm as lgb
 
     labels_N = train.labels()
@@ -105,6 +106,6 @@ def _without_threads(text: str) -> str:
 def _check(train: TrainingSet, lowest: float, highest: float) -> None:
     rows = train.frame.height
     if not rows:
-        raise NothingToLearnError(train.label, rows, "there are none")
+        raise UntrainableError(train.label, rows, "there are none")
     if lowest == highest:
-        raise NothingToLearnError(train.label, rows, f"all have the same {train.label}")
+        raise UntrainableError(train.label, rows, f"all have the same {train.label}")

@@ -33,7 +33,7 @@ def ensure_database(path: Path) -> None:
     """
     if path.exists():
         return
-    with file_lock(path.with_suffix(".lock.new")):
+    with file_lock(path.with_name(f"{path.name}.lock")):
         if path.exists():
             return
         with TemporaryDirectory(dir=path.parent) as scratch:

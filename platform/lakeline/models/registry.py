@@ -7,7 +7,7 @@ model in MLflow's flavour and lakeline's own description (see `lakeline.models.f
 import contextlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -50,7 +50,7 @@ class RegisteredVersion:
     reused: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Registry:
     """Models by name, version and alias. Cheap to make; MLflow is imported when it is first asked something.
 
@@ -60,7 +60,7 @@ class Registry:
     """
 
     folder: Path
-    uri: str | None = None
+    uri: str | None = field(default=None, kw_only=True)
 
     def register(
         self,
