@@ -11,7 +11,10 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    pass
 
 MIB = 2**20
 
@@ -79,6 +82,100 @@ def report(
     line = {"benchmark": benchmark, "figures": _rounded(figures), "reach": dict(reach), "met": met}
     print(json.dumps(line), flush=True)
     return 0 if met else 1
+
+
+@dataclass(slots=True)
+class EventLogTime:
+    """What writing to Dagster's event log took, so far."""
+
+    events: int = 0
+    wall_s: float = 0.0
+    cpu_s: float = 0.0
+
+
+@contextmanager
+def event_log_time(instance: "DagsterInstance") -> Iterator[EventLogTime]:
+    """Count the time that the instance spends in storing events."""
+    log: Any = instance.event_log_storage
+    spent = EventLogTime()
+    depth = 0
+
+    def timed(store: Callable[[Any], None]) -> Callable[[Any], None]:
+        def call(events: Any) -> None:
+            nonlocal depth
+            depth += 1
+            wall_s, cpu_s = time.perf_counter(), time.process_time()
+            try:
+                store(events)
+            finally:
+                depth -= 1
+                if not depth:  # the stock batch stores its events one by one
+                    spent.wall_s += time.perf_counter() - wall_s
+                    spent.cpu_s += time.process_time() - cpu_s
+                    spent.events += len(events) if isinstance(events, list) else 1
+
+        return call
+
+    log.store_event, log.store_event_batch = timed(log.store_event), timed(log.store_event_batch)
+    try:
+        yield spent
+    finally:
+        del log.store_event, log.store_event_batch
+
+
+def open_logged(folder: Path, log: Literal["stock", "pooled"]) -> "DagsterInstance":
+    """An instance as lakeline makes it, with lakeline's event log or with Dagster's own."""
+    import yaml
+
+    from lakeline.instance import CONFIG_FILE, dagster_home, open_instance
+
+    if log == "stock":
+        file = dagster_home(folder) / CONFIG_FILE
+        config = yaml.safe_load(file.read_text())
+        config.pop("event_log_storage", None)
+        file.write_text(yaml.safe_dump(config))
+    return open_instance(folder)
+
+
+def materialize_chain(
+    folder: Path, log: Literal["stock", "pooled"], assets: int = 12, days: int = 181
+) -> EventLogTime:
+    """One run over all days of a chain of idle assets with a check each: all of it is Dagster's time."""
+    import dagster as dg
+
+    first = dt.date(2013, 1, 1)
+    keys = [(first + dt.timedelta(days=day)).isoformat() for day in range(days + 1)]
+    daily = dg.DailyPartitionsDefinition(keys[0], end_date=keys[-1])
+    chain: list[dg.AssetsDefinition] = []
+    for number in range(assets):
+        chain += [_idle_asset(f"asset_{number}", daily, chain[-1:])]
+    tags = {
+        "dagster/asset_partition_range_start": keys[0],
+        "dagster/asset_partition_range_end": keys[-2],
+    }
+    with open_logged(folder, log) as instance, event_log_time(instance) as spent:
+        if not dg.materialize(chain, instance=instance, tags=tags).success:
+            raise RuntimeError("the run failed")
+    return spent
+
+
+def _idle_asset(
+    name: str, partitions: "PartitionsDefinition[str]", deps: "list[AssetsDefinition]"
+) -> "AssetsDefinition":
+    import dagster as dg
+
+    def idle(context: dg.AssetExecutionContext) -> Any:
+        for key in context.partition_keys:
+            context.add_asset_metadata({"dagster/row_count": 1000}, partition_key=key)
+        return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
+
+    return dg.asset(
+        name=name,
+        deps=deps,
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.single_run(),
+        check_specs=[dg.AssetCheckSpec("contract", asset=name)],
+    )(idle)
 
 
 def _measured(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Measured:

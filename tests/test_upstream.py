@@ -27,7 +27,7 @@ RANGE = {
     check_specs=[dg.AssetCheckSpec("contract", asset="days")],
 )
 def days():
-    return dg.MaterializeResult(value=None, check_results=[dg.AssetCheckResult(passed=True)])
+    return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])
 
 
 class Counting(SqliteEventLogStorage):
@@ -77,8 +77,10 @@ def use(instance: dg.DagsterInstance, log: Counting) -> Counting:
 def test_every_access_of_the_stock_log_goes_through_connect(tmp_path: Path) -> None:
     log = Counting(str(tmp_path))
     log.shards.clear()
-    with log.run_connection("run"), log.index_connection():
-        assert log.shards == ["run", INDEX_SHARD_NAME]
+    for connection in (log.run_connection("run"), log.index_connection()):
+        with connection:
+            pass
+    assert log.shards == ["run", INDEX_SHARD_NAME]
 
 
 # lakeline.eventlog prepares a file each time that its pool first meets it.

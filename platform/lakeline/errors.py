@@ -12,10 +12,20 @@ LakelineError
 """
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from lakeline.contract.report import Violation
 
 
 class LakelineError(Exception):
-    """Base of every error that lakeline raises on purpose."""
+    """Base of every error that lakeline raises on purpose.
+
+    Attributes:
+        can_retry: Whether the same run, tried again, may succeed.
+    """
+
+    can_retry: ClassVar[bool] = False
 
 
 def names(items: Iterable[str], limit: int = 8) -> str:
@@ -138,6 +148,16 @@ class EvolutionError(ContractError):
 
 class LakeError(LakelineError):
     """A table, a file or a commit of the lake."""
+
+
+class AuditError(LakeError):
+    """Rows are not what their contract promises; nothing was published.
+
+    Attributes:
+        violations: The broken rules.
+    """
+
+    violations: "tuple[Violation, ...]" = ()
 
 
 # --- ledger -----------------------------------------------------------------------------------

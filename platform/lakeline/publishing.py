@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lakeline.contract.audit import AuditReport, Violation, audit, conform
-from lakeline.errors import LakeError, names
+from lakeline.errors import AuditError, LakeError, names
 from lakeline.lake.commit import BATCH, committed_batches, refuse_foreign, replace_partitions
 from lakeline.lake.content import EMPTY, content_version
 from lakeline.lake.partitions import WHOLE, by_day
@@ -36,7 +36,7 @@ CHUNK_ROWS = 400_000
 """Rows that are audited and staged together: enough to make a pass cheap, few enough to stay under 100 MB."""
 
 
-class AuditFailedError(LakeError):
+class AuditFailedError(AuditError):
     """Rows break a rule whose action is ``fail``; nothing of the run was published."""
 
     def __init__(self, asset: str, violations: Sequence[Violation]) -> None:
@@ -50,7 +50,7 @@ class AuditFailedError(LakeError):
         )
 
 
-class EmptyPartitionError(LakeError):
+class EmptyPartitionError(AuditError):
     """A day without rows came where the asset promises some."""
 
     def __init__(self, asset: str, partitions: Sequence[str]) -> None:
@@ -83,6 +83,8 @@ class SplitPartitionError(LakeError):
 
 class ConcurrentBuildError(LakeError):
     """Another run published the same partition while this one built it, with other rows."""
+
+    can_retry = True
 
     def __init__(self, asset: str, partition: str, run_id: str) -> None:
         super().__init__(

@@ -12,13 +12,13 @@ from lakeline.domain.model_handle import ModelHandle, open_model
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check, Rows, as_rows, frames_of
 from lakeline.domain.results import contract_check, failed_contract_check, table_metadata
-from lakeline.errors import DomainError, LakelineError
+from lakeline.errors import AuditError, DomainError, LakelineError
 from lakeline.lake.partitions import WHOLE
-from lakeline.publishing import AuditFailedError, ConcurrentBuildError, EmptyPartitionError, Provenance, publish
 from lakeline.window import Window
 
 if TYPE_CHECKING:
     from lakeline.ledger import Ledger
+    from lakeline.publishing import Provenance
     from lakeline.resource import Lakehouse
 
 IF_CHANGED = "lakeline/if_changed"
@@ -51,6 +51,8 @@ def build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
 
 
 def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
+    from lakeline.publishing import publish
+
     house: Lakehouse = context.resources.lakehouse
     window = window_of(context, node)
     keys = window.partitions if window is not None else (WHOLE,)
@@ -77,7 +79,7 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
             code_version=node.code_version,
             run_id=context.run_id,
         )
-    except (AuditFailedError, EmptyPartitionError) as error:
+    except AuditError as error:
         yield failed_contract_check(error)
         raise
     yield contract_check(done)
@@ -95,7 +97,9 @@ class _Origin:
         self.handles = handles
         self.published = source.published_until() if isinstance(source, Source) else None
 
-    def of(self, partition: str) -> Provenance:
+    def of(self, partition: str) -> "Provenance":
+        from lakeline.publishing import Provenance
+
         inputs = tuple(one for handle in self.handles for one in handle.inputs(partition))
         return Provenance(inputs=inputs, watermark=self._watermark(partition))
 
@@ -145,8 +149,7 @@ def as_failure(context: dg.AssetExecutionContext) -> Iterator[None]:
         yield
     except LakelineError as error:
         context.log.error("%s", error)
-        can_retry = isinstance(error, ConcurrentBuildError)
-        raise dg.Failure(description=str(error), allow_retries=can_retry) from error
+        raise dg.Failure(description=str(error), allow_retries=error.can_retry) from error
 
 
 def _skipped(node: Node, partitions: int) -> Iterator[Any]:

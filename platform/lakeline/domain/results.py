@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lakeline.domain.outcome import Rows
-from lakeline.publishing import AuditFailedError, EmptyPartitionError, Publication
+from lakeline.errors import AuditError
 
 if TYPE_CHECKING:
     from lakeline.contract.audit import Violation
+    from lakeline.publishing import Publication
 
 ACTIONS = {
     "fail": "stopped the run",
@@ -21,7 +22,7 @@ ACTIONS = {
 }
 
 
-def contract_check(done: Publication) -> dg.AssetCheckResult:
+def contract_check(done: "Publication") -> dg.AssetCheckResult:
     """Passed when every rule held; a warning that lists the rules that were broken and what became of the rows."""
     return dg.AssetCheckResult(
         check_name="contract",
@@ -32,20 +33,19 @@ def contract_check(done: Publication) -> dg.AssetCheckResult:
     )
 
 
-def failed_contract_check(error: AuditFailedError | EmptyPartitionError) -> dg.AssetCheckResult:
+def failed_contract_check(error: AuditError) -> dg.AssetCheckResult:
     """The rules that stopped a run, each with its column, count and sample."""
-    violations = error.violations if isinstance(error, AuditFailedError) else ()
     return dg.AssetCheckResult(
         check_name="contract",
         passed=False,
         severity=dg.AssetCheckSeverity.ERROR,
         description=str(error),
-        metadata=_violations(violations),
+        metadata=_violations(error.violations),
     )
 
 
 def table_metadata(
-    done: Publication, rows: Rows, keys: Sequence[str], *, watermark: dt.datetime | None
+    done: "Publication", rows: Rows, keys: Sequence[str], *, watermark: dt.datetime | None
 ) -> dg.MaterializeResult[None]:
     """The materialization of every partition of the run."""
     found: dict[str, Any] = {"partitions_changed": len(done.changed), "partitions": len(keys), **rows.metadata}
@@ -58,7 +58,7 @@ def table_metadata(
     return dg.MaterializeResult(value=None, metadata=found, data_version=_data_version(done, keys))
 
 
-def _data_version(done: Publication, keys: Sequence[str]) -> dg.DataVersion:
+def _data_version(done: "Publication", keys: Sequence[str]) -> dg.DataVersion:
     """The content version; for a run over many partitions Dagster takes one for all, so a hash over theirs."""
     if len(keys) == 1:
         return dg.DataVersion(done.versions[keys[0]])
