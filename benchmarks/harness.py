@@ -1,5 +1,6 @@
 """What every benchmark shares: a function measured in a process of its own, ratios, and one JSON line at the end."""
 
+import datetime as dt
 import json
 import multiprocessing
 import os
@@ -7,14 +8,15 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    pass
+    from dagster import AssetsDefinition, DagsterInstance, PartitionsDefinition
 
 MIB = 2**20
 
@@ -164,7 +166,7 @@ def _idle_asset(
 ) -> "AssetsDefinition":
     import dagster as dg
 
-    def idle(context: dg.AssetExecutionContext) -> Any:
+    def idle(context: dg.AssetExecutionContext) -> dg.MaterializeResult:  # type: ignore[type-arg]
         for key in context.partition_keys:
             context.add_asset_metadata({"dagster/row_count": 1000}, partition_key=key)
         return dg.MaterializeResult(check_results=[dg.AssetCheckResult(passed=True)])

@@ -59,6 +59,7 @@ def training_set(window: Window, departures: Table, backlog: Table, punctuality:
     categorical=CATEGORICAL,
     label="is_late",
     at="decision_ts",
+    known="known_ts",
     schedule=SCHEDULE,
     fresh="30d",
 )

@@ -1,131 +1,135 @@
-"""The code version of an asset: a hash of its function and of what that calls in the project.
+"""The code version of an asset: a hash of its function and of what that reaches in the project.
 
-Comments, formatting and docstrings do not count; names, constants and called functions and classes do, as deep as they
-live in the project. Code of installed packages is left out: their versions stand in the lock file.
+Comments, formatting, docstrings and the decorators of the asset itself do not count; constants and called functions and
+classes do, as deep as they live in the project. Code of installed packages is left out: their versions stand in the lock
+file. Nothing is imported: what a function imports when it runs counts as the text of that module.
 """
 
-import ast
+import datetime as dt
+import enum
 import functools
 import hashlib
-import inspect
-import sys
-import sysconfig
-import textwrap
+import importlib.machinery
+import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-CONSTANTS = (int, float, str, bool, bytes, tuple, frozenset, type(None))
+from lakeline.domain.reach import is_in_project, is_project_file, local_imports, mentioned
+from lakeline.domain.source import imports_of, meaning, module_meaning
+
+PLAIN = (type(None), bool, int, float, complex, str, bytes, dt.timedelta, dt.date, dt.time, dt.timezone, Decimal, enum.Enum)
+Code = types.FunctionType | type
 
 
-def code_version(function: Callable[..., Any], *more: str) -> str:
-    """Twelve hexadecimal digits that change when the function, or project code that it calls, means something else.
+def code_version(function: Callable[..., Any], *more: object) -> str:
+    """Twelve hexadecimal digits that change when the function, or project code that it reaches, means something else.
+
+    The same in every process and on every machine.
 
     Args:
-        function: A plain function, defined in a file.
-        more: Texts that the result depends on too, such as the columns of a contract.
+        function: A plain function.
+        more: Values that the result depends on too, such as the columns of a contract.
     """
-    digest = hashlib.sha256()
-    for name, meaning in sorted({**_meanings(function)}.items()):
-        digest.update(f"{name}={meaning}\n".encode())
-    for text in more:
-        digest.update(text.encode())
+    return fingerprint(function, *more)
+
+
+def fingerprint(*values: object) -> str:
+    """Twelve hexadecimal digits of values, and of the project code among them without its decorators."""
+    walk = _Walk()
+    said = [walk.describe(value) for value in values]
+    walk.finish(undecorated={id(value) for value in values})
+    digest = hashlib.sha256("\0".join([*said, *sorted(walk.meanings)]).encode())
     return digest.hexdigest()[:12]
 
 
-def _meanings(function: Callable[..., Any]) -> dict[str, str]:
-    """Qualified name → meaning of everything in the project that the function reaches."""
-    found: dict[str, str] = {}
-    waiting: list[Any] = [function]
-    while waiting:
-        thing = inspect.unwrap(waiting.pop())
-        name = f"{thing.__module__}.{thing.__qualname__}"
-        if name in found:
-            continue
-        found[name] = _meaning(thing)
-        for called_name, called in mentioned(thing):
-            if isinstance(called, CONSTANTS):
-                found[f"{name}:{called_name}"] = repr(called)
-            elif _is_in_project(called):
-                waiting.append(called)
-    return found
+def reached(function: Callable[..., Any]) -> Iterator[Code]:
+    """The function, and every function and class of the project that it leads to."""
+    walk = _Walk()
+    walk.describe(function)
+    walk.finish()
+    yield from (thing for thing in walk.seen.values() if isinstance(thing, Code))
 
 
-def mentioned(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Name and value of each global that a function, or a method of a class, mentions; ``module.name`` is followed."""
-    if isinstance(thing, type):
-        for member in vars(thing).values():
-            if isinstance(member, types.FunctionType) and not _is_generated(member):
-                yield from mentioned(member)
-        return
-    code = getattr(thing, "__code__", None)
-    if code is None:
-        return
-    scope = getattr(thing, "__globals__", {})
-    cells = zip(code.co_freevars, thing.__closure__ or (), strict=False)
-    yield from ((name, cell.cell_contents) for name, cell in cells if _is_filled(cell))
-    for inner in _codes(code):
-        yield from _globals_of(inner, scope)
+@dataclass(kw_only=True)
+class _Walk:
+    """Follows values to the project code they lead to, each piece once, so that recursion ends."""
+
+    meanings: set[str] = field(default_factory=set)
+    seen: dict[int, object] = field(default_factory=dict)
+    waiting: list[Code] = field(default_factory=list)
+    open: set[int] = field(default_factory=set)
+
+    def describe(self, value: object) -> str:
+        """The value as text that is equal for equal values; code by its name, to be read later."""
+        if isinstance(value, PLAIN):
+            return repr(value)
+        if id(value) in self.open:
+            return "(itself)"
+        self.open.add(id(value))
+        try:
+            return self._describe(value)
+        finally:
+            self.open.discard(id(value))
+
+    def finish(self, undecorated: set[int] | frozenset[int] = frozenset()) -> None:
+        """Read all code that was met, and what that leads to."""
+        while self.waiting:
+            thing = self.waiting.pop()
+            text = meaning(thing, decorated=id(thing) not in undecorated)
+            for name, value in sorted(mentioned(thing), key=lambda one: one[0]):
+                text += f"\n{name}={self.describe(value)}"
+            self.meanings.add(f"{_name(thing)}: {text}")
+            for path in local_imports(thing):
+                self._take_module(path)
+
+    def _describe(self, value: object) -> str:
+        if isinstance(value, Mapping):
+            items = [f"{self.describe(key)}: {self.describe(one)}" for key, one in value.items()]
+            return f"{{{', '.join(items)}}}"
+        if isinstance(value, list | tuple):
+            return f"[{', '.join(self.describe(one) for one in value)}]"
+        if isinstance(value, set | frozenset):
+            return f"{{{', '.join(sorted(self.describe(one) for one in value))}}}"
+        if isinstance(value, functools.partial):
+            return f"partial({self.describe([value.func, value.args, value.keywords])})"
+        if isinstance(value, re.Pattern):
+            return f"pattern({value.pattern!r}, {value.flags})"
+        if isinstance(value, Path):
+            return "(path)" if value.is_absolute() else repr(str(value))  # an absolute one is the machine's, not the code's
+        if is_dataclass(value) and not isinstance(value, type):
+            return self._describe_dataclass(value)
+        return self._describe_code(value)
+
+    def _describe_dataclass(self, value: Any) -> str:
+        told = [f"{one.name}={self.describe(getattr(value, one.name))}" for one in fields(value) if one.repr]
+        return f"{type(value).__qualname__}({', '.join(told)})"
+
+    def _describe_code(self, value: Any) -> str:
+        if isinstance(value, types.MethodType):
+            value = value.__func__
+        inner = getattr(value, "__wrapped__", None)
+        wrapped = f" of {self.describe(inner)}" if inner is not None else ""
+        if not isinstance(value, Code):
+            return f"{type(value).__module__}.{type(value).__qualname__}{wrapped}"
+        if is_in_project(value) and id(value) not in self.seen:
+            self.seen[id(value)] = value
+            self.waiting.append(value)
+        return _name(value) + wrapped
+
+    def _take_module(self, path: Path) -> None:
+        waiting = [path]
+        while waiting:
+            here = waiting.pop()
+            if str(here) in self.meanings:
+                continue
+            self.meanings |= {str(here), module_meaning(here)}
+            waiting += [found for name in imports_of(here) if (found := locate(name)) is not None]
+        self.meanings -= {one for one in self.meanings if one.startswith("/")}
 
 
-def _globals_of(code: types.CodeType, scope: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    for name in code.co_names:
-        value = scope.get(name)
-        if isinstance(value, types.ModuleType):
-            members = ((f"{name}.{member}", getattr(value, member, None)) for member in code.co_names)
-            yield from ((path, one) for path, one in members if callable(one) or isinstance(one, CONSTANTS[:5]))
-        elif name in scope:
-            yield name, value
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """A function's code and that of the functions and comprehensions inside it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
-
-
-def _is_filled(cell: types.CellType) -> bool:
-    try:
-        _ = cell.cell_contents
-    except ValueError:
-        return False
-    return True
-
-
-def _is_generated(function: types.FunctionType) -> bool:
-    """Whether a library made a function from text, as dataclasses make ``__init__``: its class says all it says."""
-    return function.__code__.co_filename.startswith("<")
-
-
-def _is_in_project(thing: Any) -> bool:
-    plain = inspect.unwrap(thing) if callable(thing) else thing
-    if not isinstance(plain, types.FunctionType | type) or (
-        isinstance(plain, types.FunctionType) and _is_generated(plain)
-    ):
-        return False
-    module = sys.modules.get(getattr(thing, "__module__", "") or "")
-    return module is not None and _is_project_file(getattr(module, "__file__", None))
-
-
-@functools.cache
-def _is_project_file(path: str | None) -> bool:
-    if path is None:
-        return False
-    installed = {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}
-    return not any(Path(path).is_relative_to(folder) for folder in installed)
-
-
-@functools.cache
-def _meaning(thing: Any) -> str:
-    """The syntax tree of a function or class without docstrings and places."""
-    tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(node):
-            body[0] = ast.Pass()  # type: ignore[index]
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.decorator_list = []
-    return ast.dump(tree)
+def _name(thing: Code) -> str:
+    return f"{thing.__module__}.{thing.__qualname__}"

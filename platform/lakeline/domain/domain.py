@@ -208,6 +208,7 @@ class Domain:
         features: Sequence[str],
         label: str,
         at: str,
+        known: str,
         categorical: Sequence[str] = (),
         schedule: Sequence[str] = (),
         kinds: Sequence[str] = ("lightgbm", "mlflow"),
@@ -220,12 +221,13 @@ class Domain:
             features: Columns that the model reads, in its order.
             label: Column that it predicts; null while unknown.
             at: Column with the time of each decision.
+            known: Column with the time when the label was known.
             categorical: Features whose values are names.
             schedule: Features of the baseline model to beat.
             settings: fresh, owner, deps, tags, retries.
         """
         learning = Learning(
-            features=tuple(features), label=label, at=at, categorical=tuple(categorical), schedule=tuple(schedule)
+            features=tuple(features), label=label, at=at, known=known, categorical=tuple(categorical), schedule=tuple(schedule)
         )
 
         def declare(function: Function) -> dg.AssetsDefinition:

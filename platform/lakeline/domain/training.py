@@ -3,7 +3,7 @@
 import datetime as dt
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -47,12 +47,14 @@ class Learning:
         categorical: Those whose values are names, not amounts.
         label: Column that it predicts, null while unknown.
         at: Column with the time of each decision.
+        known: Column with the time when the label was known; rows whose label came after the split are not trained on.
         schedule: Features known long before; a model on these alone is the baseline to beat.
     """
 
     features: tuple[str, ...]
     label: str
     at: str
+    known: str
     categorical: tuple[str, ...] = ()
     schedule: tuple[str, ...] = ()
 
@@ -118,11 +120,13 @@ def attempt(node: Node, handle: Table, config: TrainingConfig) -> Trial:
 
 
 def _split(node: Node, handle: Table, config: TrainingConfig) -> tuple[TrainingSet, TrainingSet]:
+    import polars as pl
+
     learning: Learning = node.extras["learning"]
     assert handle.window is not None
     end = handle.window.end
     until = _moment(config.train_until) if config.train_until else end - dt.timedelta(days=config.holdout_days)
-    columns = list(dict.fromkeys((*learning.features, *learning.schedule, learning.label, learning.at)))
+    columns = list(dict.fromkeys((*learning.features, *learning.schedule, learning.label, learning.at, learning.known)))
     # Sorted, so that equal rows train an equal model whatever order the files came in.
     rows = handle.read(columns=columns).collect().sort(columns, nulls_last=True)
     whole = TrainingSet(
@@ -134,7 +138,8 @@ def _split(node: Node, handle: Table, config: TrainingConfig) -> tuple[TrainingS
         start=handle.window.start,
         end=end,
     ).labelled()
-    train, test = whole.before(until), whole.after(until).before(until + dt.timedelta(days=config.holdout_days))
+    train = replace(whole, frame=whole.frame.filter(pl.col(learning.known) < until)).before(until)
+    test = whole.after(until).before(until + dt.timedelta(days=config.holdout_days))
     for part, what in ((train, "train on"), (test, "be evaluated on")):
         if part.frame.is_empty():
             raise NothingToLearnError(node.asset, what, part.start, part.end)

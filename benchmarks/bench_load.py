@@ -1,0 +1,59 @@
+"""What loading the code location costs beside importing Dagster alone: each in processes of their own, taking turns."""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from harness import report
+
+ROOT = Path(__file__).parents[1]
+ROUNDS = 7
+REACH = 1.3
+MEASURE = """
+import json, resource
+usage = resource.getrusage(resource.RUSAGE_SELF)
+print(json.dumps({"cpu_s": usage.ru_utime + usage.ru_stime, "rss_mib": usage.ru_maxrss / 1024}))
+"""
+STATEMENTS = {
+    "dagster": "import dagster",
+    "location": "import definitions; definitions.defs().resolve_asset_graph()",
+    "resolve": "import dagster; dagster.Definitions().resolve_asset_graph()",
+}
+
+
+def main() -> int:
+    """Run and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    found: dict[str, list[dict[str, float]]] = {name: [] for name in STATEMENTS}
+    for _ in range(parser.parse_args().rounds):
+        for name, statement in STATEMENTS.items():
+            found[name].append(_fresh(statement))
+    figures = {
+        f"{what}_ratio": statistics.median(
+            location[what] / dagster[what]
+            for location, dagster in zip(found["location"], found["dagster"], strict=True)
+        )
+        for what in ("cpu_s", "rss_mib")
+    }
+    for name, rows in found.items():
+        figures |= {
+            f"{name}_{what}": statistics.median(row[what] for row in rows) for what in rows[0]
+        }
+    met = figures["cpu_s_ratio"] <= REACH and figures["rss_mib_ratio"] <= REACH
+    reach = {"cpu_s_ratio": f"<= {REACH}", "rss_mib_ratio": f"<= {REACH}"}
+    return report("load", figures, reach, met=met)
+
+
+def _fresh(statement: str) -> dict[str, float]:
+    command = [sys.executable, "-c", f"{statement}{MEASURE}"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
