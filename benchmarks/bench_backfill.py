@@ -36,7 +36,9 @@ def main() -> int:
             "cpu_s": statistics.median(run.cpu_s for run in runs),
             "peak_rss_mib": max(run.peak_rss_mib for run in runs),
             "event_log_s": statistics.median(run.value["event_log_s"] for run in runs),
-            "event_log_share": statistics.median(run.value["event_log_s"] / run.wall_s for run in runs),
+            "event_log_share": statistics.median(
+                run.value["event_log_s"] / run.wall_s for run in runs
+            ),
             "events": runs[0].value["events"],
         }
     faster = figures["stock"]["event_log_s"] / figures["pooled"]["event_log_s"]
@@ -60,10 +62,18 @@ def backfill(state: Path, log: Literal["stock", "pooled"]) -> dict[str, float]:
 
     assert all((clean, features, models, monitoring, raw))
     logging.disable(logging.INFO)
-    tags = dict(zip(("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"), DAYS, strict=True))
+    tags = dict(
+        zip(
+            ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"),
+            DAYS,
+            strict=True,
+        )
+    )
     with open_logged(state / "dagster", log) as instance, event_log_time(instance) as spent:
         resources = build_resources(Settings(state=state))
-        if not dg.materialize(domain.flights.assets, instance=instance, resources=resources, tags=tags).success:
+        if not dg.materialize(
+            domain.flights.assets, instance=instance, resources=resources, tags=tags
+        ).success:
             raise RuntimeError("the run failed")
     return {"event_log_s": spent.wall_s, "events": spent.events}
 

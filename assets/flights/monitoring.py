@@ -6,7 +6,14 @@ from assets.flights.models import OBSERVED, predictions, training_set
 from lakeline.domain import Check, Report, Table, latest
 
 RECENT_DAYS = 30
-SEASONAL = ("temp_f", "humidity_pct", "pressure_hpa", "wind_speed_mph", "visibility_mi", "precip_in")
+SEASONAL = (
+    "temp_f",
+    "humidity_pct",
+    "pressure_hpa",
+    "wind_speed_mph",
+    "visibility_mi",
+    "precip_in",
+)
 DRIFT_SHARE_LIMIT = 0.3
 AUC_FLOOR = 0.65
 CALIBRATION_LIMIT = 0.05
@@ -21,8 +28,13 @@ def feature_drift(rows: Table) -> Report:
     from lakeline.monitoring.evidently_html import drift_html
 
     features = rows.read(columns=["event_ts", *OBSERVED]).collect()
-    split = pl.lit(features["event_ts"].max()).dt.truncate("1d").dt.offset_by(f"-{RECENT_DAYS - 1}d")
-    reference, current = features.filter(pl.col("event_ts") < split), features.filter(pl.col("event_ts") >= split)
+    split = (
+        pl.lit(features["event_ts"].max()).dt.truncate("1d").dt.offset_by(f"-{RECENT_DAYS - 1}d")
+    )
+    reference, current = (
+        features.filter(pl.col("event_ts") < split),
+        features.filter(pl.col("event_ts") >= split),
+    )
     found = drift(reference, current, columns=OBSERVED, seasonal=SEASONAL)
     check = Check(
         name="drift_share",
@@ -77,7 +89,10 @@ def performance(scores: Table, departures: Table) -> Report:
                 name="calibration",
                 passed=abs(found.calibration_gap.value) <= CALIBRATION_LIMIT,
                 description=f"Scores are {found.calibration_gap.value:+.3f} above the share of late flights.",
-                numbers={"calibration_gap": found.calibration_gap.value, "limit": CALIBRATION_LIMIT},
+                numbers={
+                    "calibration_gap": found.calibration_gap.value,
+                    "limit": CALIBRATION_LIMIT,
+                },
             ),
         ),
     )

@@ -28,7 +28,9 @@ def departures(window: Window, archive: FlightArchive) -> "pl.DataFrame":
         arr_delay_min=pl.col("arr_delay").cast(pl.Float64),
         air_time_min=pl.col("air_time").cast(pl.Float64),
         distance_mi=pl.col("distance").cast(pl.Float64),
-        is_departed=pl.when(pl.col("known_ts").is_not_null()).then(pl.col("dep_time").is_not_null()),
+        is_departed=pl.when(pl.col("known_ts").is_not_null()).then(
+            pl.col("dep_time").is_not_null()
+        ),
     )
 
 

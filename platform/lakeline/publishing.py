@@ -42,7 +42,8 @@ class AuditFailedError(AuditError):
     def __init__(self, asset: str, violations: Sequence[Violation]) -> None:
         self.violations = tuple(violations)
         broken = "; ".join(
-            f"{one.rule} broken by {one.count} row(s), for example {names(one.sample, limit=2)}" for one in violations
+            f"{one.rule} broken by {one.count} row(s), for example {names(one.sample, limit=2)}"
+            for one in violations
         )
         super().__init__(
             f"'{asset}' breaks its contract: {broken}. Nothing was published and the table is as it was. "
@@ -181,7 +182,8 @@ def publish(
             work.take(frame)
         work.finish()
         builds = [
-            _build(work, key, provenance(key), code_version=code_version, run_id=run_id) for key in keys
+            _build(work, key, provenance(key), code_version=code_version, run_id=run_id)
+            for key in keys
         ]
         quarantine(lake, target.table, work.rejected, keys, work.batch)
         snapshot_id = _commit_and_record(lake, ledger, work, builds, meter)
@@ -223,13 +225,17 @@ class _Work:
     is_committed: bool = False
 
     def __post_init__(self) -> None:
-        self.table = self.lake.open(self.target.table, self.target.contract, daily=self.target.daily)
+        self.table = self.lake.open(
+            self.target.table, self.target.contract, daily=self.target.daily
+        )
 
     def take(self, frame: "pl.DataFrame") -> None:
         """Audit one frame of whole partitions and stage those whose content is new."""
         contract = self.target.contract
         frame = conform(frame, contract, self.target.asset)
-        report = audit(frame, contract, partition_by=contract.event_time if self.target.daily else None)
+        report = audit(
+            frame, contract, partition_by=contract.event_time if self.target.daily else None
+        )
         self.reports.append(report)
         if report.failed:
             return
@@ -287,7 +293,6 @@ class _Work:
             raise OutsideWindowError(self.target.asset, outside, self.window)
         return parts
 
-
     def _rejected_parts(self, rejected: "pl.DataFrame") -> "Mapping[str, pl.DataFrame]":
         """The rejected rows of each partition; their columns are text, and the day is the first ten characters."""
         event_time = self.target.contract.event_time
@@ -314,11 +319,18 @@ def merged(reports: Sequence[AuditReport]) -> tuple[Violation, ...]:
 def empty_days(partitions: Sequence[str]) -> Violation:
     """The flag of days without rows, as a broken rule."""
     return Violation(
-        rule="rows.min", column=None, action="warn", count=len(partitions), sample=tuple(partitions[:5]), rows=()
+        rule="rows.min",
+        column=None,
+        action="warn",
+        count=len(partitions),
+        sample=tuple(partitions[:5]),
+        rows=(),
     )
 
 
-def _chunks(frames: "pl.DataFrame | Iterable[pl.DataFrame]", target: Target) -> "Iterator[pl.DataFrame]":
+def _chunks(
+    frames: "pl.DataFrame | Iterable[pl.DataFrame]", target: Target
+) -> "Iterator[pl.DataFrame]":
     """The frames, a large one cut between days."""
     import polars as pl
 
@@ -380,7 +392,9 @@ def _commit_and_record(
 def _commit(work: _Work) -> int | None:
     if not work.changed:
         return None
-    return replace_partitions(work.table, work.staged, set(work.changed), work.window, {BATCH: work.batch})
+    return replace_partitions(
+        work.table, work.staged, set(work.changed), work.window, {BATCH: work.batch}
+    )
 
 
 def _settle(ledger: "Ledger", work: _Work) -> None:

@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
     """Everything that assets of a domain are published to. Opens nothing until it is used."""
 
-    catalog_uri: str = Field(description="SQLAlchemy URL of the SQL catalog, or address of an Iceberg REST catalog")
+    catalog_uri: str = Field(
+        description="SQLAlchemy URL of the SQL catalog, or address of an Iceberg REST catalog"
+    )
     warehouse: str = Field(description="Folder or s3://bucket/prefix of the data files")
-    locks: str = Field(description="Folder of the lock files, where Postgres does not keep the locks")
+    locks: str = Field(
+        description="Folder of the lock files, where Postgres does not keep the locks"
+    )
     ledger_url: str = Field(description="SQLAlchemy URL of the ledger")
     models: str = Field(description="Folder of the model registry")
     reports: str = Field(description="Folder that report pages are written to")
     reports_url: str = Field(description="Address under which that folder is served")
     catalog_properties: dict[str, str] = Field(
-        default_factory=dict, description="More properties of the catalog and its files, such as s3.endpoint"
+        default_factory=dict,
+        description="More properties of the catalog and its files, such as s3.endpoint",
     )
 
     @property
@@ -47,10 +52,14 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
 
 
 @lru_cache(maxsize=8)
-def _lake(catalog_uri: str, warehouse: str, locks: str, properties: tuple[tuple[str, str], ...]) -> "Lake":
+def _lake(
+    catalog_uri: str, warehouse: str, locks: str, properties: tuple[tuple[str, str], ...]
+) -> "Lake":
     from lakeline.lake import Lake
 
-    return Lake(catalog_uri=catalog_uri, warehouse=warehouse, locks=Path(locks), properties=dict(properties))
+    return Lake(
+        catalog_uri=catalog_uri, warehouse=warehouse, locks=Path(locks), properties=dict(properties)
+    )
 
 
 @lru_cache(maxsize=8)

@@ -21,7 +21,9 @@ class ParentsError(DomainError):
     def __init__(self, model: str, missing: Sequence[str], surplus: Sequence[str]) -> None:
         said = [f"its SQL or tests read {names(missing)}, which reads= lacks"] if missing else []
         said += [f"reads= has {names(surplus)}, which neither reads"] if surplus else []
-        super().__init__(f"dbt model '{model}' and its asset disagree: {'; '.join(said)}. Make the two equal.")
+        super().__init__(
+            f"dbt model '{model}' and its asset disagree: {'; '.join(said)}. Make the two equal."
+        )
 
 
 def model_function(
@@ -49,7 +51,9 @@ def model_function(
     return model, run
 
 
-def run_model(project: Path, model: DbtModel, window: Window | None, handles: Sequence[Table]) -> Rows:
+def run_model(
+    project: Path, model: DbtModel, window: Window | None, handles: Sequence[Table]
+) -> Rows:
     """Run a model over the handles' tables: its rows, its tests' results, its column lineage.
 
     Raises:
@@ -63,7 +67,9 @@ def run_model(project: Path, model: DbtModel, window: Window | None, handles: Se
         results = {one.node.unique_id: one for one in build(project, model, window)}
     rows = next(iter(exchange.rows.values()))
     metadata = _lineage(results[model.unique_id].node.compiled_code, handles)
-    checks = tuple(_check(test, results[test.unique_id]) for test in model.tests if test.unique_id in results)
+    checks = tuple(
+        _check(test, results[test.unique_id]) for test in model.tests if test.unique_id in results
+    )
     return Rows(frame=rows, checks=checks, metadata=metadata)
 
 
@@ -101,7 +107,11 @@ def _lineage(sql: str, handles: Sequence[Table]) -> Mapping[str, Any]:
     for handle in handles:
         handle.record(sorted(found.used.get(handle.node.table, ())))
     by_column = {
-        name: [dg.TableColumnDep(asset_key=keys[table], column_name=column) for table, column in origins if table in keys]
+        name: [
+            dg.TableColumnDep(asset_key=keys[table], column_name=column)
+            for table, column in origins
+            if table in keys
+        ]
         for name, origins in found.origins.items()
     }
     return {"dagster/column_lineage": dg.TableColumnLineage(deps_by_column=by_column)}

@@ -26,7 +26,9 @@ class DbtFailedError(DomainError):
     """dbt could not run a model."""
 
     def __init__(self, model: str, messages: list[str]) -> None:
-        super().__init__(f"dbt model '{model}' failed: {names(messages, limit=3)}. Nothing was published.")
+        super().__init__(
+            f"dbt model '{model}' failed: {names(messages, limit=3)}. Nothing was published."
+        )
 
 
 def parse(project: Path) -> Path:
@@ -52,12 +54,20 @@ def build(project: Path, model: DbtModel, window: Window | None) -> list[Any]:
     with _environment(window), tempfile.TemporaryDirectory(prefix="lakeline-dbt-") as folder:
         runner = _runner(_manifest(project, manifest_path(project).stat().st_mtime_ns))
         try:
-            result = runner.invoke(["--quiet", "build", "--select", model.name, *_places(project, Path(folder))])
+            result = runner.invoke(
+                ["--quiet", "build", "--select", model.name, *_places(project, Path(folder))]
+            )
         finally:
             _forget_session()
     results = list(getattr(result.result, "results", None) or [])
-    broken = [str(one.message) for one in results if str(one.status) in {"error", "runtime error", "skipped"}]
-    if result.exception is not None or not any(one.node.unique_id == model.unique_id for one in results):
+    broken = [
+        str(one.message)
+        for one in results
+        if str(one.status) in {"error", "runtime error", "skipped"}
+    ]
+    if result.exception is not None or not any(
+        one.node.unique_id == model.unique_id for one in results
+    ):
         broken.append(str(result.exception or "dbt did not run it"))
     if broken:
         raise DbtFailedError(model.name, broken)
@@ -66,7 +76,14 @@ def build(project: Path, model: DbtModel, window: Window | None) -> list[Any]:
 
 def _places(project: Path, target: Path) -> list[str]:
     where = ["--project-dir", str(project), "--profiles-dir", str(project)]
-    return [*where, "--target-path", str(target), "--log-path", str(target / "logs"), "--no-send-anonymous-usage-stats"]
+    return [
+        *where,
+        "--target-path",
+        str(target),
+        "--log-path",
+        str(target / "logs"),
+        "--no-send-anonymous-usage-stats",
+    ]
 
 
 def _runner(manifest: "Manifest | None") -> Any:
@@ -95,7 +112,9 @@ def _manifest(project: Path, _made: int) -> "Manifest":
 
 @contextmanager
 def _environment(window: Window | None) -> Iterator[None]:
-    values = {START: window.start.isoformat(), END: window.end.isoformat()} if window is not None else {}
+    values = (
+        {START: window.start.isoformat(), END: window.end.isoformat()} if window is not None else {}
+    )
     before = {name: os.environ.get(name) for name in (START, END)}
     os.environ.update(values)
     try:

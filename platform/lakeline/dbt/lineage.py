@@ -28,7 +28,9 @@ def column_lineage(sql: str, upstream: Columns, *, dialect: str = "duckdb") -> C
         upstream: Columns of every table that the query reads.
         dialect: How sqlglot reads it.
 
-    >>> found = column_lineage("select a + b as c from s.t where d > 0", {"s.t": {"a": "int", "b": "int", "d": "int"}})
+    >>> found = column_lineage(
+    ...     "select a + b as c from s.t where d > 0", {"s.t": {"a": "int", "b": "int", "d": "int"}}
+    ... )
     >>> found.origins["c"], sorted(found.used["s.t"])
     ((('s.t', 'a'), ('s.t', 'b')), ['a', 'b', 'd'])
     """
@@ -64,4 +66,6 @@ def column_lineage(sql: str, upstream: Columns, *, dialect: str = "duckdb") -> C
         )
         for name in qualified.named_selects
     }
-    return ColumnLineage(origins=origins, used={table: frozenset(columns) for table, columns in used.items()})
+    return ColumnLineage(
+        origins=origins, used={table: frozenset(columns) for table, columns in used.items()}
+    )

@@ -20,14 +20,18 @@ class ManifestMissingError(DomainError):
     """dbt's manifest was not made, or not since the project's files changed."""
 
     def __init__(self, project: Path, why: str) -> None:
-        super().__init__(f"dbt's manifest of {project.name}/ {why}. Make it with: lakeline dbt parse")
+        super().__init__(
+            f"dbt's manifest of {project.name}/ {why}. Make it with: lakeline dbt parse"
+        )
 
 
 class UnknownModelError(DomainError):
     """A dbt project has no such model."""
 
     def __init__(self, project: Path, name: str, known: list[str]) -> None:
-        super().__init__(f"The dbt project {project.name}/ has no model '{name}'. It has {', '.join(known) or 'none'}.")
+        super().__init__(
+            f"The dbt project {project.name}/ has no model '{name}'. It has {', '.join(known) or 'none'}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -89,15 +93,26 @@ def read_model(project: Path, name: str) -> DbtModel:
     if _lenient.get():
         nothing: frozenset[str] = frozenset()
         return DbtModel(
-            name=name, unique_id="", description="", parents=nothing, tests=(), checksum="", path=project, is_unparsed=True
+            name=name,
+            unique_id="",
+            description="",
+            parents=nothing,
+            tests=(),
+            checksum="",
+            path=project,
+            is_unparsed=True,
         )
     content = read_manifest(project)
-    models = {node["name"]: node for node in content["nodes"].values() if node["resource_type"] == "model"}
+    models = {
+        node["name"]: node for node in content["nodes"].values() if node["resource_type"] == "model"
+    }
     if name not in models:
         raise UnknownModelError(project, name, sorted(models))
     node = models[name]
     tests = [one for one in content["nodes"].values() if _tests(one, node["unique_id"])]
-    parents = {parent for one in (node, *tests) for parent in one["depends_on"]["nodes"]} - {node["unique_id"]}
+    parents = {parent for one in (node, *tests) for parent in one["depends_on"]["nodes"]} - {
+        node["unique_id"]
+    }
     return DbtModel(
         name=name,
         unique_id=node["unique_id"],
@@ -149,7 +164,9 @@ def _tests(node: Mapping[str, Any], model: str) -> bool:
 def _test(node: Mapping[str, Any]) -> DbtTest:
     given = node.get("test_metadata") or {}
     column = node.get("column_name")
-    check = "_".join(filter(None, [column, given.get("name")])) if given.get("name") else node["name"]
+    check = (
+        "_".join(filter(None, [column, given.get("name")])) if given.get("name") else node["name"]
+    )
     return DbtTest(
         check=node["config"].get("meta", {}).get("check") or check,
         unique_id=node["unique_id"],
@@ -166,5 +183,7 @@ def _relation(content: Mapping[str, Any], unique_id: str) -> str:
 def _checksum(content: Mapping[str, Any], nodes: list[dict[str, Any]]) -> str:
     macros = sorted({macro for node in nodes for macro in node["depends_on"]["macros"]})
     texts = [node["raw_code"] for node in nodes]
-    texts += [content["macros"][macro]["macro_sql"] for macro in macros if macro in content["macros"]]
+    texts += [
+        content["macros"][macro]["macro_sql"] for macro in macros if macro in content["macros"]
+    ]
     return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]

@@ -70,7 +70,9 @@ class Plugin(BasePlugin):
             conn.execute(f'create schema if not exists "{schema}"')
             relation = scan_duckdb(table, conn, window)
             conn.register(f"lake_{schema}_{identifier}", relation)
-            conn.execute(f'create or replace view "{schema}"."{identifier}" as {relation.sql_query()}')
+            conn.execute(
+                f'create or replace view "{schema}"."{identifier}" as {relation.sql_query()}'
+            )
 
     def store(self, target_config: "TargetConfig") -> None:
         """Hand a model's rows to the run that asked for them."""

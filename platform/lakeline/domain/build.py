@@ -31,8 +31,13 @@ class CheckFailedError(DomainError):
     """A check that a function ran on its own rows failed, and is declared to stop the run."""
 
     def __init__(self, asset: str, checks: Sequence[Check]) -> None:
-        said = "; ".join(f"{check.name} ({check.description})" if check.description else check.name for check in checks)
-        super().__init__(f"'{asset}' failed {said}. Nothing was published and the table is as it was.")
+        said = "; ".join(
+            f"{check.name} ({check.description})" if check.description else check.name
+            for check in checks
+        )
+        super().__init__(
+            f"'{asset}' failed {said}. Nothing was published and the table is as it was."
+        )
 
 
 @runtime_checkable
@@ -114,7 +119,9 @@ class _Origin:
 def call(node: Node, window: Window | None, handles: Sequence[Handle], source: Any) -> Rows:
     """Call the user's function with what it declared: the window, the handles in the order of ``reads``, the source."""
     given: list[Any] = [window] if window is not None else []
-    given += [handle.argument() if isinstance(handle, ModelHandle) else handle for handle in handles]
+    given += [
+        handle.argument() if isinstance(handle, ModelHandle) else handle for handle in handles
+    ]
     if source is not None:
         given.append(source)
     return as_rows(node.function(*given))
@@ -155,11 +162,15 @@ def as_failure(context: dg.AssetExecutionContext) -> Iterator[None]:
 def _skipped(node: Node, partitions: int) -> Iterator[Any]:
     checks = ("contract",) if not node.reads else ("contract", "reads")
     for name in (*checks, *node.extras.get("checks", ())):
-        yield Check(name=name, passed=True, description="Nothing changed since the last build.").result()
+        yield Check(
+            name=name, passed=True, description="Nothing changed since the last build."
+        ).result()
     yield dg.MaterializeResult(metadata={"partitions_unchanged": partitions, "skipped": True})
 
 
-def _reads_check(context: dg.AssetExecutionContext, node: Node, handles: Sequence[Handle]) -> Iterator[Check]:
+def _reads_check(
+    context: dg.AssetExecutionContext, node: Node, handles: Sequence[Handle]
+) -> Iterator[Check]:
     """Tell of dependencies that were declared and never read."""
     if not node.reads:
         return
@@ -169,6 +180,12 @@ def _reads_check(context: dg.AssetExecutionContext, node: Node, handles: Sequenc
     yield Check(
         name="reads",
         passed=not unread,
-        description=f"Declared but never read: {', '.join(unread)}. Take it out of reads=." if unread else "",
-        numbers={"columns": dg.MetadataValue.json({one.node.asset: sorted(one.fetched) for one in handles})},
+        description=f"Declared but never read: {', '.join(unread)}. Take it out of reads=."
+        if unread
+        else "",
+        numbers={
+            "columns": dg.MetadataValue.json(
+                {one.node.asset: sorted(one.fetched) for one in handles}
+            )
+        },
     )

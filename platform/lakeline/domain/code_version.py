@@ -1,15 +1,14 @@
 """The code version of an asset: a hash of its function and of what that reaches in the project.
 
-Comments, formatting, docstrings and the decorators of the asset itself do not count; constants and called functions and
-classes do, as deep as they live in the project. Code of installed packages is left out: their versions stand in the lock
-file. Nothing is imported: what a function imports when it runs counts as the text of that module.
+Comments, formatting, docstrings and the asset's own decorator do not count; constants and called functions and classes
+do, as deep as they live in the project. Code of installed packages is left out: their versions stand in the lock file.
+Nothing is imported for it: what a function imports when it runs counts as the text of that module.
 """
 
 import datetime as dt
 import enum
 import functools
 import hashlib
-import importlib.machinery
 import re
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -18,11 +17,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from lakeline.domain.reach import is_in_project, is_project_file, local_imports, mentioned
-from lakeline.domain.source import imports_of, meaning, module_meaning
+from lakeline.domain.reach import is_in_project, mentioned, run_imports
+from lakeline.domain.source import Code, imported_files, meaning, module_meaning, module_tree
 
-PLAIN = (type(None), bool, int, float, complex, str, bytes, dt.timedelta, dt.date, dt.time, dt.timezone, Decimal, enum.Enum)
-Code = types.FunctionType | type
+Plain = (
+    None | bool | int | float | complex | str | bytes | dt.timedelta | dt.date | dt.time | dt.timezone | Decimal | enum.Enum
+)
 
 
 def code_version(function: Callable[..., Any], *more: object) -> str:
@@ -38,12 +38,11 @@ def code_version(function: Callable[..., Any], *more: object) -> str:
 
 
 def fingerprint(*values: object) -> str:
-    """Twelve hexadecimal digits of values, and of the project code among them without its decorators."""
-    walk = _Walk()
+    """Twelve hexadecimal digits of values; functions and classes among them count without their own decorators."""
+    walk = _Walk(undecorated=frozenset(map(id, values)))
     said = [walk.describe(value) for value in values]
-    walk.finish(undecorated={id(value) for value in values})
-    digest = hashlib.sha256("\0".join([*said, *sorted(walk.meanings)]).encode())
-    return digest.hexdigest()[:12]
+    walk.finish()
+    return hashlib.sha256("\0".join([*said, *sorted(walk.meanings)]).encode()).hexdigest()[:12]
 
 
 def reached(function: Callable[..., Any]) -> Iterator[Code]:
@@ -51,85 +50,86 @@ def reached(function: Callable[..., Any]) -> Iterator[Code]:
     walk = _Walk()
     walk.describe(function)
     walk.finish()
-    yield from (thing for thing in walk.seen.values() if isinstance(thing, Code))
+    yield from walk.seen.values()
 
 
 @dataclass(kw_only=True)
 class _Walk:
-    """Follows values to the project code they lead to, each piece once, so that recursion ends."""
+    """Follows values to the project code that they lead to, each piece once, so that recursion ends."""
 
+    undecorated: frozenset[int] = frozenset()
     meanings: set[str] = field(default_factory=set)
-    seen: dict[int, object] = field(default_factory=dict)
+    seen: dict[int, Code] = field(default_factory=dict)
     waiting: list[Code] = field(default_factory=list)
-    open: set[int] = field(default_factory=set)
+    modules: set[Path] = field(default_factory=set)
+    around: set[int] = field(default_factory=set)
 
     def describe(self, value: object) -> str:
-        """The value as text that is equal for equal values; code by its name, to be read later."""
-        if isinstance(value, PLAIN):
+        """Text that is equal for equal values; code is named here and read later."""
+        if isinstance(value, Plain):
             return repr(value)
-        if id(value) in self.open:
+        if id(value) in self.around:
             return "(itself)"
-        self.open.add(id(value))
+        self.around.add(id(value))
         try:
-            return self._describe(value)
+            return self._of_container(value)
         finally:
-            self.open.discard(id(value))
+            self.around.discard(id(value))
 
-    def finish(self, undecorated: set[int] | frozenset[int] = frozenset()) -> None:
+    def finish(self) -> None:
         """Read all code that was met, and what that leads to."""
         while self.waiting:
             thing = self.waiting.pop()
-            text = meaning(thing, decorated=id(thing) not in undecorated)
-            for name, value in sorted(mentioned(thing), key=lambda one: one[0]):
-                text += f"\n{name}={self.describe(value)}"
-            self.meanings.add(f"{_name(thing)}: {text}")
-            for path in local_imports(thing):
+            mentions = {f"{name}={self.describe(value)}" for name, value in mentioned(thing)}
+            text = meaning(thing, is_decorated=id(thing) not in self.undecorated)
+            self.meanings.add("\n".join([f"{_name(thing)}: {text}", *sorted(mentions)]))
+            for path in run_imports(thing):
                 self._take_module(path)
 
-    def _describe(self, value: object) -> str:
+    def _of_container(self, value: object) -> str:
         if isinstance(value, Mapping):
-            items = [f"{self.describe(key)}: {self.describe(one)}" for key, one in value.items()]
-            return f"{{{', '.join(items)}}}"
+            return f"{{{', '.join(f'{self.describe(key)}: {self.describe(one)}' for key, one in value.items())}}}"
         if isinstance(value, list | tuple):
-            return f"[{', '.join(self.describe(one) for one in value)}]"
+            return f"[{', '.join(map(self.describe, value))}]"
         if isinstance(value, set | frozenset):
-            return f"{{{', '.join(sorted(self.describe(one) for one in value))}}}"
+            return f"{{{', '.join(sorted(map(self.describe, value)))}}}"
+        return self._of_object(value)
+
+    def _of_object(self, value: Any) -> str:
         if isinstance(value, functools.partial):
-            return f"partial({self.describe([value.func, value.args, value.keywords])})"
+            return f"partial{self.describe([value.func, value.args, value.keywords])}"
         if isinstance(value, re.Pattern):
-            return f"pattern({value.pattern!r}, {value.flags})"
-        if isinstance(value, Path):
-            return "(path)" if value.is_absolute() else repr(str(value))  # an absolute one is the machine's, not the code's
+            return f"pattern{self.describe([value.pattern, value.flags])}"
+        if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
+            return "(path)" if value.is_absolute() else repr(value.as_posix())
         if is_dataclass(value) and not isinstance(value, type):
-            return self._describe_dataclass(value)
-        return self._describe_code(value)
+            return _type_name(value) + self.describe({one.name: getattr(value, one.name) for one in fields(value)})
+        return self._of_code(value)
 
-    def _describe_dataclass(self, value: Any) -> str:
-        told = [f"{one.name}={self.describe(getattr(value, one.name))}" for one in fields(value) if one.repr]
-        return f"{type(value).__qualname__}({', '.join(told)})"
-
-    def _describe_code(self, value: Any) -> str:
+    def _of_code(self, value: Any) -> str:
         if isinstance(value, types.MethodType):
             value = value.__func__
         inner = getattr(value, "__wrapped__", None)
-        wrapped = f" of {self.describe(inner)}" if inner is not None else ""
+        around = f" around {self.describe(inner)}" if inner is not None else ""
         if not isinstance(value, Code):
-            return f"{type(value).__module__}.{type(value).__qualname__}{wrapped}"
+            return _type_name(value) + around
         if is_in_project(value) and id(value) not in self.seen:
             self.seen[id(value)] = value
             self.waiting.append(value)
-        return _name(value) + wrapped
+        return _name(value) + around
 
     def _take_module(self, path: Path) -> None:
-        waiting = [path]
-        while waiting:
-            here = waiting.pop()
-            if str(here) in self.meanings:
-                continue
-            self.meanings |= {str(here), module_meaning(here)}
-            waiting += [found for name in imports_of(here) if (found := locate(name)) is not None]
-        self.meanings -= {one for one in self.meanings if one.startswith("/")}
+        if path in self.modules:
+            return
+        self.modules.add(path)
+        self.meanings.add(module_meaning(path))
+        for further in imported_files(module_tree(path), package=""):
+            self._take_module(further)
 
 
 def _name(thing: Code) -> str:
     return f"{thing.__module__}.{thing.__qualname__}"
+
+
+def _type_name(value: object) -> str:
+    return f"{type(value).__module__}.{type(value).__qualname__}"

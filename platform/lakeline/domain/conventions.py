@@ -61,7 +61,9 @@ def duration(text: str) -> dt.timedelta:
     """
     match = re.fullmatch(r"(\d+)([mhd])", text)
     if match is None:
-        raise DomainError(f"'{text}' is not a length of time. Write a number and m, h or d, such as 90m, 36h or 30d.")
+        raise DomainError(
+            f"'{text}' is not a length of time. Write a number and m, h or d, such as 90m, 36h or 30d."
+        )
     return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
@@ -107,7 +109,10 @@ def make_asset(
 
 def _check_specs(node: Node, settings: Settings) -> Sequence[dg.AssetCheckSpec]:
     key = dg.AssetKey([node.domain, node.name])
-    return [dg.AssetCheckSpec(name, asset=key, blocking=name in settings.blocking) for name in settings.checks]
+    return [
+        dg.AssetCheckSpec(name, asset=key, blocking=name in settings.blocking)
+        for name in settings.checks
+    ]
 
 
 def _freshness(fresh: str | None) -> dg.FreshnessPolicy | None:

@@ -39,7 +39,9 @@ def refuse_undeclared(asset: str, function: Callable[..., Any], reads: Sequence[
             raise UndeclaredReadError(asset, value.key.to_user_string())
 
 
-def require_arguments(asset: str, function: Callable[..., Any], given: Sequence[str]) -> tuple[str, ...]:
+def require_arguments(
+    asset: str, function: Callable[..., Any], given: Sequence[str]
+) -> tuple[str, ...]:
     """Names of the function's parameters, as many as it will be given.
 
     Raises:

@@ -61,7 +61,9 @@ class Domain:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
-            raise DomainError(f"'{self.name}' cannot name a domain. Use lower-case letters, digits and _, a letter first.")
+            raise DomainError(
+                f"'{self.name}' cannot name a domain. Use lower-case letters, digits and _, a letter first."
+            )
 
     def table(
         self,
@@ -139,11 +141,17 @@ class Domain:
             layer=layer,
             daily=daily,
             function=run,
-            code_version=hashlib.sha256(f"{model.checksum}{columns.columns!r}".encode()).hexdigest()[:12],
+            code_version=hashlib.sha256(
+                f"{model.checksum}{columns.columns!r}".encode()
+            ).hexdigest()[:12],
             contract=columns,
             reads=declared,
             first_partition=self.partitions.start if daily else None,
-            extras={"checks": check_names(model), "source_file": str(model.path), "project": project},
+            extras={
+                "checks": check_names(model),
+                "source_file": str(model.path),
+                "project": project,
+            },
         )
         settings["blocking"] = frozenset({"contract", *blocking_names(model)})
         return self._add_table(node, ("dbt", "duckdb", "iceberg"), settings)
@@ -184,7 +192,12 @@ class Domain:
         return declare
 
     def predictions(
-        self, *, contract: ContractSpec, model: dg.AssetsDefinition, reads: Sequence[Dependency], **settings: Any
+        self,
+        *,
+        contract: ContractSpec,
+        model: dg.AssetsDefinition,
+        reads: Sequence[Dependency],
+        **settings: Any,
     ) -> Decorator:
         """A daily table of a model's scores; the function is given the champion after the window.
 
@@ -196,7 +209,9 @@ class Domain:
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            node = self._table_node(function, contract=resolve(contract), layer="models", reads=[model, *reads])
+            node = self._table_node(
+                function, contract=resolve(contract), layer="models", reads=[model, *reads]
+            )
             return self._add_table(node, ("iceberg", "lightgbm"), settings)
 
         return declare
@@ -227,12 +242,22 @@ class Domain:
             settings: fresh, owner, deps, tags, retries.
         """
         learning = Learning(
-            features=tuple(features), label=label, at=at, known=known, categorical=tuple(categorical), schedule=tuple(schedule)
+            features=tuple(features),
+            label=label,
+            at=at,
+            known=known,
+            categorical=tuple(categorical),
+            schedule=tuple(schedule),
         )
 
         def declare(function: Function) -> dg.AssetsDefinition:
             node = self._node(
-                function, layer="models", reads=[training_set], daily=False, given=("train", "seed"), more=repr(learning)
+                function,
+                layer="models",
+                reads=[training_set],
+                daily=False,
+                given=("train", "seed"),
+                more=repr(learning),
             )
             node.extras["learning"] = learning
             asset = make_model_asset(node, self._settings(kinds, ("beats_baselines",), settings))
@@ -242,7 +267,12 @@ class Domain:
         return declare
 
     def report(
-        self, *, reads: Sequence[Dependency], checks: Sequence[str] = (), kinds: Sequence[str] = ("evidently",), **settings: Any
+        self,
+        *,
+        reads: Sequence[Dependency],
+        checks: Sequence[str] = (),
+        kinds: Sequence[str] = ("evidently",),
+        **settings: Any,
     ) -> Decorator:
         """A page for people with the numbers behind it.
 
@@ -300,7 +330,9 @@ class Domain:
     ) -> Node:
         name = function.__name__
         if layer not in LAYERS:
-            raise DomainError(f"'{self.name}/{name}' has layer '{layer}'. Use one of {', '.join(LAYERS)}.")
+            raise DomainError(
+                f"'{self.name}/{name}' has layer '{layer}'. Use one of {', '.join(LAYERS)}."
+            )
         declared = tuple(as_read(one) for one in reads)
         expected = given or _given(daily=daily, reads=declared, source=source)
         asset = f"{self.name}/{name}"
@@ -320,7 +352,9 @@ class Domain:
             **fields,
         )
 
-    def _add_table(self, node: Node, kinds: Sequence[str], settings: dict[str, Any]) -> dg.AssetsDefinition:
+    def _add_table(
+        self, node: Node, kinds: Sequence[str], settings: dict[str, Any]
+    ) -> dg.AssetsDefinition:
         checks = ("contract", *(("reads",) if node.reads else ()), *node.extras["checks"])
         resources = [node.extras["source_key"]] if node.source else []
         run = lambda context: build_table(context, node)  # noqa: E731 - binds the node
@@ -328,12 +362,16 @@ class Domain:
         self.assets.append(asset)
         return asset
 
-    def _settings(self, kinds: Sequence[str], checks: tuple[str, ...], given: dict[str, Any]) -> Settings:
+    def _settings(
+        self, kinds: Sequence[str], checks: tuple[str, ...], given: dict[str, Any]
+    ) -> Settings:
         given = dict(given)
         tags = tuple(sorted(given.pop("tags", {}).items()))
         known = {"fresh", "deps", "retries", "owner", "blocking"}
         if unknown := sorted(set(given) - known):
-            raise DomainError(f"Unknown argument {', '.join(unknown)}. An asset also takes {', '.join(sorted(known - {'blocking'}))}, tags.")
+            raise DomainError(
+                f"Unknown argument {', '.join(unknown)}. An asset also takes {', '.join(sorted(known - {'blocking'}))}, tags."
+            )
         owner = given.pop("owner", self.owner)
         given["deps"] = tuple(given.get("deps", ()))
         return Settings(
@@ -349,7 +387,10 @@ class Domain:
 def make_model_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
     """The asset of a model, which a person may configure at launch."""
     return make_asset(
-        node, settings, lambda context: build_model(context, node, TrainingConfig(**context.op_config)), config=TrainingConfig
+        node,
+        settings,
+        lambda context: build_model(context, node, TrainingConfig(**context.op_config)),
+        config=TrainingConfig,
     )
 
 
@@ -361,7 +402,9 @@ def _given(*, daily: bool, reads: Sequence[Read], source: type | None) -> list[s
 def _require_times(function: Function, contract: type[Contract], entities: Sequence[str]) -> None:
     absent = [name for name in entities if name not in contract.columns]
     if absent:
-        raise DomainError(f"Feature view '{function.__name__}' has no column {', '.join(absent)} for its entities.")
+        raise DomainError(
+            f"Feature view '{function.__name__}' has no column {', '.join(absent)} for its entities."
+        )
     if contract.event_time is None or contract.knowledge_time is None:
         raise DomainError(
             f"Feature view '{function.__name__}' needs an event time and a knowledge time: mark a column of "

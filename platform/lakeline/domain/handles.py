@@ -78,7 +78,9 @@ class Table:
         """What the table promises."""
         return self.node.columns
 
-    def read(self, window: Window | None = None, columns: Sequence[str] | None = None) -> "pl.LazyFrame":
+    def read(
+        self, window: Window | None = None, columns: Sequence[str] | None = None
+    ) -> "pl.LazyFrame":
         """The rows of a window as a lazy frame; only the columns that are used are read, and those are recorded.
 
         Args:
@@ -89,7 +91,9 @@ class Table:
             UndeclaredWindowError: The window is wider than declared.
             UnknownColumnError: A column is not in the table.
         """
-        return scan_polars(self.iceberg, self._allowed(window), columns=columns, on_read=self.record)
+        return scan_polars(
+            self.iceberg, self._allowed(window), columns=columns, on_read=self.record
+        )
 
     def duckdb(
         self,
@@ -107,7 +111,9 @@ class Table:
         self.record(columns if columns is not None else column_names(self.iceberg))
         return relation
 
-    def arrow(self, window: Window | None = None, columns: Sequence[str] | None = None) -> "pa.Table":
+    def arrow(
+        self, window: Window | None = None, columns: Sequence[str] | None = None
+    ) -> "pa.Table":
         """The rows of a window as an Arrow table; records ``columns``, or all where left out.
 
         Raises:
@@ -130,10 +136,16 @@ class Table:
         from lakeline.features.point_in_time import FeatureSource
 
         if not self.node.entities:
-            raise DomainError(f"'{self.node.asset}' is not a feature view: declare it with @domain.feature_view(entities=…).")
+            raise DomainError(
+                f"'{self.node.asset}' is not a feature view: declare it with @domain.feature_view(entities=…)."
+            )
         contract = self.contract
         event_time, known = contract.event_time, contract.knowledge_time
-        rest = [name for name in contract.columns if name not in {*self.node.entities, event_time, known}]
+        rest = [
+            name
+            for name in contract.columns
+            if name not in {*self.node.entities, event_time, known}
+        ]
         taken = tuple(columns or rest)
         times = tuple(name for name in (event_time, known) if name is not None)
         return FeatureSource(
@@ -170,7 +182,9 @@ class Table:
 
     def upstream(self, partition: str) -> tuple[str, ...]:
         """Upstream partitions that a partition of the reader is made from."""
-        return self.read_spec.upstream(partition, reader_is_daily=self.reader.daily, known=sorted(self.current))
+        return self.read_spec.upstream(
+            partition, reader_is_daily=self.reader.daily, known=sorted(self.current)
+        )
 
     def watermark(self, partition: str) -> dt.datetime | None:
         """Event time up to which the newest upstream partition is complete; None where it has no event time."""
@@ -186,7 +200,9 @@ class Table:
         return window
 
 
-def open_table(lake: "Lake", ledger: "Ledger", read: Read, reader: Node, window: Window | None) -> Table:
+def open_table(
+    lake: "Lake", ledger: "Ledger", read: Read, reader: Node, window: Window | None
+) -> Table:
     """A handle on an upstream table for one run.
 
     Raises:
@@ -207,7 +223,9 @@ def open_table(lake: "Lake", ledger: "Ledger", read: Read, reader: Node, window:
     )
 
 
-def _require(read: Read, reader: Node, window: Window | None, current: "Mapping[str, Current]") -> None:
+def _require(
+    read: Read, reader: Node, window: Window | None, current: "Mapping[str, Current]"
+) -> None:
     kind = read.mapping(reader.daily)
     needed: tuple[str, ...] = (WHOLE,)
     if kind == "days" and window is not None:
@@ -218,12 +236,16 @@ def _require(read: Read, reader: Node, window: Window | None, current: "Mapping[
         raise MissingInputError(reader.asset, read.node.asset, missing)
 
 
-def _readable(read: Read, reader: Node, window: Window | None, current: "Mapping[str, Current]") -> Window | None:
+def _readable(
+    read: Read, reader: Node, window: Window | None, current: "Mapping[str, Current]"
+) -> Window | None:
     kind = read.mapping(reader.daily)
     if kind == "whole":
         return None
     if kind == "days" and window is not None:
-        first = window.back(read.back_days).partitions[0] if read.back_days else window.partitions[0]
+        first = (
+            window.back(read.back_days).partitions[0] if read.back_days else window.partitions[0]
+        )
         return Window.of_days(max(first, read.node.first_partition or first), window.partitions[-1])
     keys = read.upstream(WHOLE, reader_is_daily=False, known=sorted(current))
     return Window.of_days(keys[0], keys[-1])

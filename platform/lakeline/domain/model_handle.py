@@ -54,7 +54,9 @@ def open_model(house: "Lakehouse", read: Read, reader: Node) -> ModelHandle:
     """
     node = read.node
     if node.layer != "models":
-        raise DomainError(f"'{reader.asset}' reads '{node.asset}', which is neither a table nor a model.")
+        raise DomainError(
+            f"'{reader.asset}' reads '{node.asset}', which is neither a table nor a model."
+        )
     held = house.ledger.current(node.asset).get(WHOLE)
     if held is None or house.registry.champion(node.table) is None:
         raise MissingInputError(reader.asset, node.asset, (WHOLE,))

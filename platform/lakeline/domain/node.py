@@ -80,7 +80,9 @@ class Node:
             DomainError: It has no table.
         """
         if self.contract is None:
-            raise DomainError(f"'{self.asset}' is not a table: it has no columns to read. Read the table it was made from.")
+            raise DomainError(
+                f"'{self.asset}' is not a table: it has no columns to read. Read the table it was made from."
+            )
         return self.contract
 
 
@@ -100,7 +102,9 @@ def node_of(asset: dg.AssetsDefinition) -> Node:
     """
     node = _NODES.get(asset.key) if isinstance(asset, dg.AssetsDefinition) else None
     if node is None:
-        raise ForeignAssetError(asset.key.to_user_string() if isinstance(asset, dg.AssetsDefinition) else asset)
+        raise ForeignAssetError(
+            asset.key.to_user_string() if isinstance(asset, dg.AssetsDefinition) else asset
+        )
     return node
 
 

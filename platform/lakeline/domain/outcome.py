@@ -39,7 +39,9 @@ class Check:
             check_name=self.name,
             passed=self.passed,
             description=self.description or None,
-            severity=dg.AssetCheckSeverity.ERROR if self.is_blocking else dg.AssetCheckSeverity.WARN,
+            severity=dg.AssetCheckSeverity.ERROR
+            if self.is_blocking
+            else dg.AssetCheckSeverity.WARN,
             metadata=dict(self.numbers),
         )
 

@@ -48,7 +48,9 @@ class Read:
             return dg.AssetDep(self.asset, partition_mapping=mapping)
         return dg.AssetDep(self.asset)
 
-    def upstream(self, partition: str, *, reader_is_daily: bool, known: Sequence[str]) -> tuple[str, ...]:
+    def upstream(
+        self, partition: str, *, reader_is_daily: bool, known: Sequence[str]
+    ) -> tuple[str, ...]:
         """Keys of the upstream partitions that ``partition`` is made from.
 
         Args:

@@ -31,10 +31,23 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         handles = [open_handle(house, one, node, None) for one in node.reads]
         report = call(node, None, handles, None).frame
         if not isinstance(report, Report):
-            raise DomainError(f"'{node.asset}' returned {type(report).__name__}. A report returns Report(html=…, numbers=…).")
-        url = write_page(Path(house.reports), f"{node.domain}/{node.name}", report.html, base_url=house.reports_url)
-        version = hashlib.sha256(json.dumps(dict(report.numbers), sort_keys=True).encode()).hexdigest()[:32]
-        marks = [mark for one in handles if isinstance(one, Table) and (mark := one.watermark(WHOLE)) is not None]
+            raise DomainError(
+                f"'{node.asset}' returned {type(report).__name__}. A report returns Report(html=…, numbers=…)."
+            )
+        url = write_page(
+            Path(house.reports),
+            f"{node.domain}/{node.name}",
+            report.html,
+            base_url=house.reports_url,
+        )
+        version = hashlib.sha256(
+            json.dumps(dict(report.numbers), sort_keys=True).encode()
+        ).hexdigest()[:32]
+        marks = [
+            mark
+            for one in handles
+            if isinstance(one, Table) and (mark := one.watermark(WHOLE)) is not None
+        ]
         build = Build(
             asset=node.asset,
             partition=WHOLE,
@@ -51,4 +64,6 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         house.ledger.publish(batch, None, meter.cost())
         yield from (check.result() for check in report.checks)
         metadata = {**report.numbers, "report": dg.MetadataValue.url(url)}
-        yield dg.MaterializeResult(value=None, metadata=metadata, data_version=dg.DataVersion(version))
+        yield dg.MaterializeResult(
+            value=None, metadata=metadata, data_version=dg.DataVersion(version)
+        )

@@ -48,7 +48,11 @@ def table_metadata(
     done: "Publication", rows: Rows, keys: Sequence[str], *, watermark: dt.datetime | None
 ) -> dg.MaterializeResult[None]:
     """The materialization of every partition of the run."""
-    found: dict[str, Any] = {"partitions_changed": len(done.changed), "partitions": len(keys), **rows.metadata}
+    found: dict[str, Any] = {
+        "partitions_changed": len(done.changed),
+        "partitions": len(keys),
+        **rows.metadata,
+    }
     if len(keys) == 1:
         found["dagster/row_count"] = done.rows[keys[0]]
     if done.snapshot_id is not None:
@@ -62,7 +66,9 @@ def _data_version(done: "Publication", keys: Sequence[str]) -> dg.DataVersion:
     """The content version; for a run over many partitions Dagster takes one for all, so a hash over theirs."""
     if len(keys) == 1:
         return dg.DataVersion(done.versions[keys[0]])
-    return dg.DataVersion(hashlib.sha256("".join(done.versions[key] for key in keys).encode()).hexdigest()[:32])
+    return dg.DataVersion(
+        hashlib.sha256("".join(done.versions[key] for key in keys).encode()).hexdigest()[:32]
+    )
 
 
 def _sentence(one: "Violation") -> str:

@@ -4,16 +4,21 @@ A file is parsed once however many of its functions are asked for; `inspect` wou
 """
 
 import ast
+import copy
 import functools
 import importlib.machinery
+import importlib.util
+import sys
 import sysconfig
 import types
 from collections.abc import Iterator
 from pathlib import Path
 
 Code = types.FunctionType | type
-_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _INSTALLED = frozenset(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+Place = tuple[int, str] | str
+"""First line, decorators included, and name of a function; qualified name of a class."""
 
 
 def meaning(thing: Code, *, is_decorated: bool = True) -> str:
@@ -27,75 +32,79 @@ def meaning(thing: Code, *, is_decorated: bool = True) -> str:
     if node is None:
         code = getattr(thing, "__code__", None)
         return repr((code.co_code, code.co_names)) if code is not None else thing.__qualname__
-    if is_decorated or not isinstance(node, _DEFINITIONS):
-        return ast.unparse(node)
-    decorators, node.decorator_list = node.decorator_list, []
-    try:
-        return ast.unparse(node)
-    finally:
-        node.decorator_list = decorators
+    if isinstance(node, Definition) and not is_decorated:
+        node = copy.copy(node)
+        node.decorator_list = []
+    return ast.unparse(node)
 
 
-@functools.cache
 def module_meaning(path: Path) -> str:
     """What a module says."""
-    return ast.unparse(_tree(path, path.stat().st_mtime_ns))
+    return ast.unparse(module_tree(path))
+
+
+def module_tree(path: Path) -> ast.Module:
+    """The syntax tree of a module, without docstrings and what only type checkers read."""
+    return _parsed(path, path.stat().st_mtime_ns)
 
 
 def definition(thing: Code) -> ast.AST | None:
     """The syntax tree of a function or class; None if its file is gone or it was made from text."""
     path = source_file(thing)
-    if path is None:
+    if path is None or not path.exists():
         return None
-    try:
-        by_place = _definitions(path, path.stat().st_mtime_ns)
-    except (OSError, SyntaxError):
-        return None
+    places = _definitions(path, path.stat().st_mtime_ns)
     if isinstance(thing, type):
-        return by_place.get(thing.__qualname__)
-    return by_place.get((thing.__code__.co_firstlineno, thing.__name__))
+        return places.get(thing.__qualname__)
+    return places.get((thing.__code__.co_firstlineno, thing.__code__.co_name))
 
 
 def source_file(thing: Code) -> Path | None:
     """The file that a function or class stands in; None for what was made from text."""
     if isinstance(thing, types.FunctionType):
-        path = thing.__code__.co_filename
+        path: str | None = thing.__code__.co_filename
     else:
-        path = getattr(_module(thing), "__file__", None) or "<none>"
-    return None if path.startswith("<") else Path(path)
+        path = getattr(sys.modules.get(thing.__module__), "__file__", None)
+    return None if path is None or path.startswith("<") else Path(path)
 
 
-def imports(tree: ast.AST, package: str) -> Iterator[Path]:
+def imported_files(tree: ast.AST, package: str) -> Iterator[Path]:
     """Files of the project that a function or module imports, wherever in it; none is imported for this.
 
     Args:
         tree: Of the function or module.
-        package: Of the module, which relative imports begin at.
+        package: Where relative imports begin.
     """
+    for name in imported_names(tree, package):
+        if (path := locate(name)) is not None:
+            yield path
+
+
+def imported_names(tree: ast.AST, package: str) -> Iterator[str]:
+    """Dotted names that a function or module imports: each may be a module, or a member of one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            candidates = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = importlib.util.resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
-            candidates = [base, *(f"{base}.{alias.name}" for alias in node.names)]
-        else:
-            continue
-        yield from (path for name in candidates if (path := locate(name)) is not None)
+            base = "." * node.level + (node.module or "")
+            base = importlib.util.resolve_name(base, package) if node.level else base
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 @functools.cache
 def locate(module: str) -> Path | None:
     """The file of a module of the project; None for a module of an installed package, or for no module."""
     places: list[str] | None = None
-    spec = None
+    origin: str | None = None
     parts = module.split(".")
     for depth in range(1, len(parts) + 1):
         spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:depth]), places)
         if spec is None:
             return None
-        places = list(spec.submodule_search_locations or ())
-    path = spec.origin if spec is not None else None
-    return Path(path) if path is not None and path.endswith(".py") and is_project_file(path) else None
+        places, origin = list(spec.submodule_search_locations or ()), spec.origin
+    is_ours = origin is not None and origin.endswith(".py") and is_project_file(origin)
+    return Path(str(origin)) if is_ours else None
 
 
 @functools.cache
@@ -107,3 +116,44 @@ def is_project_file(path: str | None) -> bool:
     if {"site-packages", "dist-packages"} & set(place.parts):
         return False
     return not any(place.is_relative_to(folder) for folder in _INSTALLED)
+
+
+@functools.lru_cache(maxsize=512)
+def _parsed(path: Path, _made: int) -> ast.Module:
+    return ast.fix_missing_locations(_Meaning().visit(ast.parse(path.read_bytes())))
+
+
+@functools.lru_cache(maxsize=512)
+def _definitions(path: Path, made: int) -> dict[Place, ast.AST]:
+    found: dict[Place, ast.AST] = {}
+    waiting: list[tuple[ast.AST, str]] = [(_parsed(path, made), "")]
+    while waiting:
+        parent, prefix = waiting.pop()
+        for node in ast.iter_child_nodes(parent):
+            inside = prefix
+            if isinstance(node, Definition):
+                line = min(one.lineno for one in (node, *node.decorator_list))
+                inside = f"{prefix}{node.name}."
+                place: Place = f"{prefix}{node.name}" if isinstance(node, ast.ClassDef) else (line, node.name)
+                found[place] = node
+                inside += "" if isinstance(node, ast.ClassDef) else "<locals>."
+            elif isinstance(node, ast.Lambda):
+                found.setdefault((node.lineno, "<lambda>"), parent)  # the whole statement: a line may hold two
+            waiting.append((node, inside))
+    return found
+
+
+class _Meaning(ast.NodeTransformer):
+    """Drops what does not change what code does."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        super().generic_visit(node)
+        body = getattr(node, "body", None)
+        if isinstance(node, Definition | ast.Module) and isinstance(body, list) and ast.get_docstring(node, clean=False):
+            body[0] = ast.copy_location(ast.Pass(), body[0])
+        return node
+
+    def visit_If(self, node: ast.If) -> ast.AST:
+        """Types that are imported for checkers alone."""
+        is_for_types = ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
+        return ast.copy_location(ast.Pass(), node) if is_for_types and not node.orelse else self.generic_visit(node)

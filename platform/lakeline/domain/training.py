@@ -32,9 +32,12 @@ class TrainingConfig(dg.Config):
     """What a person may change when a model is trained."""
 
     train_until: str | None = Field(
-        default=None, description="First day that is not trained on, YYYY-MM-DD; left out, the newest day less holdout_days"
+        default=None,
+        description="First day that is not trained on, YYYY-MM-DD; left out, the newest day less holdout_days",
     )
-    holdout_days: int = Field(default=30, gt=0, description="Days after the training window that evaluate the model")
+    holdout_days: int = Field(
+        default=30, gt=0, description="Days after the training window that evaluate the model"
+    )
     seed: int = Field(default=7, ge=0, description="Seed of everything random in the training")
 
 
@@ -86,7 +89,9 @@ class Trial:
         return by_rank and all(self.metrics.brier < one.brier for one in self.baselines.values())
 
 
-def build_model(context: dg.AssetExecutionContext, node: Node, config: TrainingConfig) -> Iterator[Any]:
+def build_model(
+    context: dg.AssetExecutionContext, node: Node, config: TrainingConfig
+) -> Iterator[Any]:
     """Run a model asset."""
     with as_failure(context):
         house: Lakehouse = context.resources.lakehouse
@@ -115,7 +120,11 @@ def attempt(node: Node, handle: Table, config: TrainingConfig) -> Trial:
     if learning.schedule:
         baselines["schedule"] = schedule_baseline(train, test, learning.schedule)
     return Trial(
-        model=model, metrics=evaluate(test.labels(), model.predict(test.frame)), baselines=baselines, train=train, test=test
+        model=model,
+        metrics=evaluate(test.labels(), model.predict(test.frame)),
+        baselines=baselines,
+        train=train,
+        test=test,
     )
 
 
@@ -125,8 +134,16 @@ def _split(node: Node, handle: Table, config: TrainingConfig) -> tuple[TrainingS
     learning: Learning = node.extras["learning"]
     assert handle.window is not None
     end = handle.window.end
-    until = _moment(config.train_until) if config.train_until else end - dt.timedelta(days=config.holdout_days)
-    columns = list(dict.fromkeys((*learning.features, *learning.schedule, learning.label, learning.at, learning.known)))
+    until = (
+        _moment(config.train_until)
+        if config.train_until
+        else end - dt.timedelta(days=config.holdout_days)
+    )
+    columns = list(
+        dict.fromkeys(
+            (*learning.features, *learning.schedule, learning.label, learning.at, learning.known)
+        )
+    )
     # Sorted, so that equal rows train an equal model whatever order the files came in.
     rows = handle.read(columns=columns).collect().sort(columns, nulls_last=True)
     whole = TrainingSet(
@@ -155,14 +172,19 @@ def _moment(day: str) -> dt.datetime:
 
 def _register(house: "Lakehouse", node: Node, trial: Trial, handle: Table) -> "RegisteredVersion":
     columns = list(trial.model.features)
-    snapshots = {handle.node.asset.replace("/", "."): handle.snapshot_id} if handle.snapshot_id else {}
+    snapshots = (
+        {handle.node.asset.replace("/", "."): handle.snapshot_id} if handle.snapshot_id else {}
+    )
     return house.registry.register(
         node.table,
         trial.model,
         metrics=_numbers(trial),
         snapshots=snapshots,
         input_example=trial.test.frame.select(columns).head(EXAMPLE_ROWS),
-        params={"train_start": f"{trial.train.start:%Y-%m-%d}", "train_until": f"{trial.train.end:%Y-%m-%d}"},
+        params={
+            "train_start": f"{trial.train.start:%Y-%m-%d}",
+            "train_until": f"{trial.train.end:%Y-%m-%d}",
+        },
         tags={"lakeline.code_version": node.code_version},
     )
 
@@ -185,7 +207,12 @@ def _gate(house: "Lakehouse", node: Node, trial: Trial, version: "RegisteredVers
 
 
 def _record(
-    context: dg.AssetExecutionContext, house: "Lakehouse", node: Node, trial: Trial, handle: Table, meter: Meter
+    context: dg.AssetExecutionContext,
+    house: "Lakehouse",
+    node: Node,
+    trial: Trial,
+    handle: Table,
+    meter: Meter,
 ) -> None:
     """The asset's version is the champion's digest: a challenger that loses moves nothing downstream."""
     champion = house.registry.champion(node.table)
@@ -224,7 +251,9 @@ def _numbers(trial: Trial) -> dict[str, float]:
     return found
 
 
-def _materialization(trial: Trial, version: "RegisteredVersion", *, is_champion: bool) -> dg.MaterializeResult[None]:
+def _materialization(
+    trial: Trial, version: "RegisteredVersion", *, is_champion: bool
+) -> dg.MaterializeResult[None]:
     metadata = {
         **_numbers(trial),
         "model_version": version.version,
@@ -234,4 +263,6 @@ def _materialization(trial: Trial, version: "RegisteredVersion", *, is_champion:
         "evaluated_days": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
         "mlflow_run": version.run_id,
     }
-    return dg.MaterializeResult(value=None, metadata=metadata, data_version=dg.DataVersion(version.digest[:32]))
+    return dg.MaterializeResult(
+        value=None, metadata=metadata, data_version=dg.DataVersion(version.digest[:32])
+    )

@@ -45,7 +45,12 @@ class Lake:
     """
 
     def __init__(
-        self, *, catalog_uri: str, warehouse: str, locks: Path, properties: Mapping[str, str] | None = None
+        self,
+        *,
+        catalog_uri: str,
+        warehouse: str,
+        locks: Path,
+        properties: Mapping[str, str] | None = None,
     ) -> None:
         self.catalog_uri = catalog_uri
         self.warehouse = warehouse
@@ -57,7 +62,9 @@ class Lake:
         """The embedded lake: a SQLite catalog and Parquet files below ``folder``."""
         root = folder.absolute()
         return cls(
-            catalog_uri=f"sqlite:///{root / 'catalog.db'}", warehouse=str(root / "warehouse"), locks=root / "locks"
+            catalog_uri=f"sqlite:///{root / 'catalog.db'}",
+            warehouse=str(root / "warehouse"),
+            locks=root / "locks",
         )
 
     @cached_property
@@ -66,7 +73,9 @@ class Lake:
         if self.catalog_uri.startswith("http"):
             from pyiceberg.catalog.rest import RestCatalog
 
-            return RestCatalog("lake", uri=self.catalog_uri, warehouse=self.warehouse, **self.properties)
+            return RestCatalog(
+                "lake", uri=self.catalog_uri, warehouse=self.warehouse, **self.properties
+            )
         from lakeline.lake.sql import open_sql_catalog
 
         return open_sql_catalog(self.catalog_uri, self.warehouse, self.properties)
@@ -128,7 +137,10 @@ class Lake:
         with self.lock(name):
             self.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
             return self.catalog.create_table_if_not_exists(
-                name, schema, partition_spec=partition_spec(contract, schema, daily=daily), properties=properties
+                name,
+                schema,
+                partition_spec=partition_spec(contract, schema, daily=daily),
+                properties=properties,
             )
 
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 BATCH = "lakeline.batch"
 """Key in a snapshot's summary: the publish that made it, as the ledger knows it."""
 
+MAINTENANCE = "maintenance-"
+"""How that value begins where rows stay as they are: compaction, and adopting what changed nothing."""
+
 ATTEMPTS = 20
 
 
@@ -30,6 +33,18 @@ class ForeignWriteError(LakeError):
             f"Table '{table}' was changed by another writer: snapshot {snapshot_id} ({operation}) is not lakeline's. "
             f"Nothing was published. Keep that change with 'lakeline lake adopt {asset}', "
             f"or undo it with 'lakeline lake rollback {asset}', then run again."
+        )
+
+
+class TableSetBackError(LakeError):
+    """Somebody made an older snapshot of a table the present one."""
+
+    def __init__(self, table: str, present: int, published: int) -> None:
+        asset = table.replace(".", "/", 1)
+        super().__init__(
+            f"Table '{table}' was set back to snapshot {present} by another writer; snapshot {published}, which was "
+            f"published last, is not part of it. Nothing was published. Keep it so with 'lakeline lake adopt {asset}', "
+            f"or bring that snapshot back with 'lakeline lake rollback {asset}', then run again."
         )
 
 
@@ -65,6 +80,9 @@ def replace_partitions(
                 raise
             time.sleep(random.uniform(0.01, 0.05 * attempt))  # noqa: S311 - spreads writers, guards no secret
             table.refresh()
+            # A commit may have arrived though its answer was lost.
+            if (arrived := committed_batches(table).get(properties.get(BATCH, ""))) is not None:
+                return arrived
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -74,6 +92,24 @@ def refuse_foreign(table: "Table") -> None:
     if head is not None and not is_ours(head):
         operation = head.summary.operation.value if head.summary else "unknown operation"
         raise ForeignWriteError(".".join(table.name()), head.snapshot_id, operation)
+
+
+def refuse_set_back(table: "Table", published: int | None) -> None:
+    """Raise `TableSetBackError` where the newest snapshot does not build on ``published``, the last in the ledger."""
+    head = table.current_snapshot()
+    if head is None or published is None or head.snapshot_id == published:
+        return
+    if not is_ancestor(table, published, head):
+        raise TableSetBackError(".".join(table.name()), head.snapshot_id, published)
+
+
+def is_ancestor(table: "Table", snapshot_id: int, head: "Snapshot") -> bool:
+    """Whether ``head`` builds on a snapshot; also true where that one has expired, for nobody can tell any more."""
+    from pyiceberg.table.snapshots import ancestors_of
+
+    if table.metadata.snapshot_by_id(snapshot_id) is None:
+        return True
+    return any(one.snapshot_id == snapshot_id for one in ancestors_of(head, table.metadata))
 
 
 def is_ours(snapshot: "Snapshot") -> bool:
@@ -87,9 +123,13 @@ def batch_of(snapshot: "Snapshot") -> str | None:
 
 
 def committed_batches(table: "Table") -> dict[str, int]:
-    """The snapshot of each publish that the table still remembers."""
+    """The snapshot of each publish that the table still remembers, oldest first; maintenance publishes nothing."""
     found = ((batch_of(snapshot), snapshot.snapshot_id) for snapshot in table.metadata.snapshots)
-    return {batch: snapshot_id for batch, snapshot_id in found if batch is not None}
+    return {
+        batch: snapshot_id
+        for batch, snapshot_id in found
+        if batch is not None and not batch.startswith(MAINTENANCE)
+    }
 
 
 def _commit(
@@ -135,7 +175,11 @@ def _quick_transaction(table: "Table"):  # type: ignore[no-untyped-def]  # noqa:
             base = self._table.metadata
             if not self._updates:
                 return base
-            if self._seen is None or self._seen[0] is not base or self._seen[1] is not self._updates:
+            if (
+                self._seen is None
+                or self._seen[0] is not base
+                or self._seen[1] is not self._updates
+            ):
                 self._seen = (base, self._updates, update_table_metadata(base, self._updates))
             return self._seen[2]
 

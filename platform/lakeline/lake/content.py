@@ -62,10 +62,20 @@ def _bits(column: pl.Series) -> "NDArray[np.uint64]":
         # -0.0 + 0.0 is 0.0, and every NaN becomes the same one.
         numbers = (column.cast(pl.Float64) + 0.0).fill_nan(float("nan")).fill_null(0.0)
         return numbers.to_numpy().view(np.uint64)
-    if column.dtype == pl.Boolean or column.dtype.is_integer() or column.dtype in {pl.Date, pl.Time}:
+    if (
+        column.dtype == pl.Boolean
+        or column.dtype.is_integer()
+        or column.dtype in {pl.Date, pl.Time}
+    ):
         return column.to_physical().cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64)
     if column.dtype == pl.Datetime:
-        return column.cast(pl.Datetime("us", "UTC")).to_physical().fill_null(0).to_numpy().view(np.uint64)
+        return (
+            column.cast(pl.Datetime("us", "UTC"))
+            .to_physical()
+            .fill_null(0)
+            .to_numpy()
+            .view(np.uint64)
+        )
     text = column if column.dtype in {pl.String, pl.Binary} else column.cast(pl.String)
     hashed = text.to_frame("text").select(plh.col("text").nchash.xxhash64())
     return hashed.to_series().fill_null(0).to_numpy()
@@ -81,4 +91,6 @@ def _mixed(bits: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
 
 
 def _seed(name: str) -> np.uint64:
-    return np.uint64(int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little"))
+    return np.uint64(
+        int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
+    )

@@ -28,9 +28,13 @@ def advisory_lock(url: str, name: str) -> Iterator[None]:
 
     engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
     with engine.connect() as connection:
-        connection.execute(sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name})
+        connection.execute(
+            sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name}
+        )
         try:
             yield
         finally:
-            connection.execute(sa.text("select pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": name})
+            connection.execute(
+                sa.text("select pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": name}
+            )
             connection.commit()

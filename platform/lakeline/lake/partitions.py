@@ -40,7 +40,8 @@ def window_filter(table: "Table", window: "Window | None") -> "BooleanExpression
     if window is None or column is None:
         return AlwaysTrue()
     return And(
-        GreaterThanOrEqual(column, window.start.isoformat()), LessThan(column, window.end.isoformat())
+        GreaterThanOrEqual(column, window.start.isoformat()),
+        LessThan(column, window.end.isoformat()),
     )
 
 

@@ -31,7 +31,11 @@ def quarantine_name(table: str) -> str:
 
 
 def quarantine(
-    lake: Lake, table: str, rejected: "Mapping[str, pl.DataFrame]", partitions: Collection[str], batch: str
+    lake: Lake,
+    table: str,
+    rejected: "Mapping[str, pl.DataFrame]",
+    partitions: Collection[str],
+    batch: str,
 ) -> None:
     """Replace what the partitions had rejected before with ``rejected``.
 
@@ -58,7 +62,11 @@ def _packed(rejected: "pl.DataFrame", partition: str, batch: str) -> "pl.DataFra
 
     row = pl.struct(pl.exclude("rule")).struct.json_encode()
     return rejected.select(
-        partition=pl.lit(partition), rule="rule", row=row, batch=pl.lit(batch), rejected_ts=pl.lit(dt.datetime.now(dt.UTC))
+        partition=pl.lit(partition),
+        rule="rule",
+        row=row,
+        batch=pl.lit(batch),
+        rejected_ts=pl.lit(dt.datetime.now(dt.UTC)),
     )
 
 
@@ -68,7 +76,9 @@ def _create(lake: Lake, name: str) -> "Table":
 
     spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "partition"))
     lake.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
-    return lake.catalog.create_table_if_not_exists(name, _schema(), partition_spec=spec, properties=TABLE_PROPERTIES)
+    return lake.catalog.create_table_if_not_exists(
+        name, _schema(), partition_spec=spec, properties=TABLE_PROPERTIES
+    )
 
 
 def _schema() -> "Schema":
@@ -76,9 +86,19 @@ def _schema() -> "Schema":
     from pyiceberg.types import NestedField, StringType, TimestamptzType
 
     return Schema(
-        NestedField(1, "partition", StringType(), required=False, doc="Partition of the table that the row was for"),
-        NestedField(2, "rule", StringType(), required=False, doc="Rule that rejected the row, column.rule"),
+        NestedField(
+            1,
+            "partition",
+            StringType(),
+            required=False,
+            doc="Partition of the table that the row was for",
+        ),
+        NestedField(
+            2, "rule", StringType(), required=False, doc="Rule that rejected the row, column.rule"
+        ),
         NestedField(3, "row", StringType(), required=False, doc="The row as it came, as JSON"),
         NestedField(4, "batch", StringType(), required=False, doc="The publish that rejected it"),
-        NestedField(5, "rejected_ts", TimestamptzType(), required=False, doc="When it was rejected, UTC"),
+        NestedField(
+            5, "rejected_ts", TimestamptzType(), required=False, doc="When it was rejected, UTC"
+        ),
     )

@@ -29,11 +29,17 @@ class UnknownColumnError(LakeError):
     """A read asks for columns that the table does not have."""
 
     def __init__(self, table: str, missing: Sequence[str], known: Sequence[str]) -> None:
-        super().__init__(f"Table '{table}' has no column {', '.join(missing)}. It has {', '.join(known)}.")
+        super().__init__(
+            f"Table '{table}' has no column {', '.join(missing)}. It has {', '.join(known)}."
+        )
 
 
 def scan_polars(
-    table: "Table", window: Window | None = None, *, columns: Sequence[str] | None = None, on_read: OnRead | None = None
+    table: "Table",
+    window: Window | None = None,
+    *,
+    columns: Sequence[str] | None = None,
+    on_read: OnRead | None = None,
 ) -> "pl.LazyFrame":
     """The rows of a window as a lazy frame; files, row groups and columns that are not needed are not read.
 
@@ -58,15 +64,23 @@ def scan_polars(
         return lazy
 
     def fetch(
-        with_columns: list[str] | None, predicate: "pl.Expr | None", n_rows: int | None, _batch: int | None
+        with_columns: list[str] | None,
+        predicate: "pl.Expr | None",
+        n_rows: int | None,
+        _batch: int | None,
     ) -> "list[pl.DataFrame]":
-        used = {*(with_columns or wanted), *(predicate.meta.root_names() if predicate is not None else ())}
+        used = {
+            *(with_columns or wanted),
+            *(predicate.meta.root_names() if predicate is not None else ()),
+        }
         on_read(sorted(used))
         found = lazy if predicate is None else lazy.filter(predicate)
         found = found if with_columns is None else found.select(with_columns)
         return [(found if n_rows is None else found.head(n_rows)).collect()]
 
-    return register_io_source(lambda *args: iter(fetch(*args)), schema=lazy.collect_schema(), is_pure=True)
+    return register_io_source(
+        lambda *args: iter(fetch(*args)), schema=lazy.collect_schema(), is_pure=True
+    )
 
 
 def scan_duckdb(
@@ -85,14 +99,18 @@ def scan_duckdb(
     tasks = list(table.scan(window_filter(table, window)).plan_files())
     if any(task.delete_files for task in tasks):
         wanted = tuple(_checked(table, columns))
-        return connection.from_arrow(table.scan(window_filter(table, window), selected_fields=wanted).to_arrow())
+        return connection.from_arrow(
+            table.scan(window_filter(table, window), selected_fields=wanted).to_arrow()
+        )
     paths = [task.file.file_path.removeprefix("file://") for task in tasks]
     if paths and "://" in paths[0]:
         _let_duckdb_read(connection, table.io, paths[0])
     return connection.sql(_query(table, paths, window, _checked(table, columns)))
 
 
-def read_arrow(table: "Table", window: Window | None = None, *, columns: Sequence[str] | None = None) -> "pa.Table":
+def read_arrow(
+    table: "Table", window: Window | None = None, *, columns: Sequence[str] | None = None
+) -> "pa.Table":
     """The rows of a window as an Arrow table."""
     import duckdb
 
@@ -113,18 +131,25 @@ def _checked(table: "Table", columns: Sequence[str] | None) -> list[str]:
     return list(columns) if columns is not None else known
 
 
-def _query(table: "Table", paths: Sequence[str], window: Window | None, columns: Sequence[str]) -> str:
+def _query(
+    table: "Table", paths: Sequence[str], window: Window | None, columns: Sequence[str]
+) -> str:
     """SQL that reads the files; a window that cuts through files filters their rows too."""
     kept = ", ".join(f'"{name}"' for name in columns)
     if not paths:
-        typed = ", ".join(f'null::{_duckdb_type(field.field_type)} as "{field.name}"' for field in table.schema().fields)
+        typed = ", ".join(
+            f'null::{_duckdb_type(field.field_type)} as "{field.name}"'
+            for field in table.schema().fields
+        )
         return f"select {kept} from (select {typed}) where false"
     read = f"select {kept} from read_parquet({list(paths)!r}, schema=map {{{_field_map(table.schema())}}})"
     column = event_time_column(table)
     if column is None or window is None:
         return read
     start, end = window.start.isoformat(), window.end.isoformat()
-    return f"{read} where \"{column}\" >= timestamptz '{start}' and \"{column}\" < timestamptz '{end}'"
+    return (
+        f"{read} where \"{column}\" >= timestamptz '{start}' and \"{column}\" < timestamptz '{end}'"
+    )
 
 
 def _field_map(schema: "Schema") -> str:
@@ -163,7 +188,9 @@ def _let_duckdb_read(connection: "duckdb.DuckDBPyConnection", io: "FileIO", path
     from pyiceberg.io.pyarrow import PyArrowFileIO
 
     if not isinstance(io, PyArrowFileIO):
-        raise LakeError(f"DuckDB reads {path} through pyarrow, but the lake uses {type(io).__name__}.")
+        raise LakeError(
+            f"DuckDB reads {path} through pyarrow, but the lake uses {type(io).__name__}."
+        )
     scheme, netloc, _ = PyArrowFileIO.parse_location(path)
     lent = type("LentFileSystem", (ArrowFSWrapper,), {"protocol": scheme})
     if not connection.filesystem_is_registered(scheme):

@@ -18,7 +18,9 @@ def open_sql_catalog(uri: str, warehouse: str, properties: Mapping[str, str]) ->
     if uri.startswith("sqlite"):
         _prepare_sqlite(Path(uri.removeprefix("sqlite:///")))
         uri = f"{uri}?timeout={SQLITE_BUSY_TIMEOUT_S}"
-    return SqlCatalog("lake", **{"uri": uri, "warehouse": place, "pool_pre_ping": "true", **properties})
+    return SqlCatalog(
+        "lake", **{"uri": uri, "warehouse": place, "pool_pre_ping": "true", **properties}
+    )
 
 
 def _prepare_sqlite(path: Path) -> None:

@@ -1,0 +1,96 @@
+"""What a function or class leads to: the globals and closures it mentions, and the modules it imports when it runs."""
+
+import dis
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lakeline.domain.source import Code, definition, imported_files, imported_names, is_project_file
+
+_LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
+_MEMBERS = {"LOAD_ATTR", "LOAD_METHOD"}
+
+
+def mentioned(thing: Any) -> Iterator[tuple[str, Any]]:
+    """Name and value of each global and closure that a function, or a class, mentions; ``module.name`` is followed."""
+    if isinstance(thing, type):
+        yield from _of_class(thing)
+    elif isinstance(thing, types.FunctionType):
+        cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
+        yield from ((name, cell.cell_contents) for name, cell in cells if _is_filled(cell))
+        yield from (("(default)", value) for value in (thing.__defaults__, thing.__kwdefaults__) if value)
+        for code in _codes(thing.__code__):
+            yield from _globals_of(code, thing.__globals__)
+
+
+def run_imports(thing: Code) -> tuple[Path, ...]:
+    """Files of the project that a function or class imports when it runs."""
+    tree = definition(thing)
+    return tuple(imported_files(tree, _package(thing))) if tree is not None else ()
+
+
+def imported_values(thing: Code) -> Iterator[tuple[str, Any]]:
+    """Name and value of what a function imports when it runs, as far as its modules are loaded already."""
+    tree = definition(thing)
+    for name in imported_names(tree, _package(thing)) if tree is not None else ():
+        module, _, member = name.rpartition(".")
+        if member and hasattr(sys.modules.get(module), member):
+            yield name, getattr(sys.modules[module], member)
+
+
+def is_in_project(thing: Any) -> bool:
+    """Whether a function or class stands in a file of the project; what a library makes from text does not."""
+    if isinstance(thing, types.FunctionType):
+        return is_project_file(thing.__code__.co_filename)
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    return isinstance(thing, type) and is_project_file(getattr(module, "__file__", None))
+
+
+def _of_class(thing: type) -> Iterator[tuple[str, Any]]:
+    yield from ((base.__qualname__, base) for base in thing.__bases__)
+    for name, member in vars(thing).items():
+        function = getattr(member, "__func__", getattr(member, "fget", member))
+        if isinstance(function, types.FunctionType):
+            if is_in_project(function):
+                yield from mentioned(function)
+        elif not name.startswith("__"):
+            yield name, member
+
+
+def _globals_of(code: types.CodeType, scope: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    held: Any = None
+    path = ""
+    for step in dis.get_instructions(code):
+        if step.opname in _LOADS and step.argval in scope:
+            path, held = step.argval, scope[step.argval]
+        elif step.opname in _MEMBERS and isinstance(held, types.ModuleType) and hasattr(held, step.argval):
+            path, held = f"{path}.{step.argval}", getattr(held, step.argval)
+        else:
+            held = None
+            continue
+        if not isinstance(held, types.ModuleType):
+            yield path, held
+            held = None
+
+
+def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
+    """A function's code and that of the functions, classes and comprehensions inside it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _codes(constant)
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        _ = cell.cell_contents
+    except ValueError:
+        return False
+    return True
+
+
+def _package(thing: Code) -> str:
+    module = sys.modules.get(thing.__module__)
+    return getattr(module, "__package__", None) or ""
