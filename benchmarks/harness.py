@@ -61,6 +61,14 @@ def measure_rounds(
     return results
 
 
+def peak_over(fn: Callable[[], object]) -> float:
+    """Most memory of this process during a call over what it held before, in MiB; call it inside `measure`."""
+    _reset_peak()
+    base_mib = _peak_mib()
+    fn()
+    return _peak_mib() - base_mib
+
+
 def ratio(numerators: Sequence[float], denominators: Sequence[float]) -> float:
     """Median of the ratios of each round.
 

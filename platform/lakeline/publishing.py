@@ -12,21 +12,18 @@ from typing import TYPE_CHECKING
 
 from lakeline.contract.audit import AuditReport, Violation, audit, conform
 from lakeline.errors import AuditError, LakeError, names
-from lakeline.lake.commit import BATCH, committed_batches, refuse_foreign, replace_partitions
 from lakeline.lake.content import EMPTY, content_version
-from lakeline.lake.partitions import WHOLE, by_day
-from lakeline.lake.quarantine import quarantine
-from lakeline.lake.stage import StagedFile, discard, stage
+from lakeline.lake.partitions import WHOLE, by_day, cut_by_days
+from lakeline.lake.stage import StagedFile, Stager
 from lakeline.ledger import Build, Input
-from lakeline.ledger.recovery import recover
 from lakeline.meter import Meter
+from lakeline.recording import Change, commit_and_record, mend
 from lakeline.window import Window
 
 if TYPE_CHECKING:
     import datetime as dt
 
     import polars as pl
-    from pyiceberg.table import Table
 
     from lakeline.contract import Contract
     from lakeline.lake import Lake
@@ -82,16 +79,11 @@ class SplitPartitionError(LakeError):
         )
 
 
-class ConcurrentBuildError(LakeError):
-    """Another run published the same partition while this one built it, with other rows."""
+class WindowMissingError(LakeError):
+    """A daily table was published without saying which days."""
 
-    can_retry = True
-
-    def __init__(self, asset: str, partition: str, run_id: str) -> None:
-        super().__init__(
-            f"Partition {partition or '(whole)'} of '{asset}' was published by run {run_id} while this run was building "
-            "it, with other rows. Theirs stand and nothing of this run was published. Run again to build on top."
-        )
+    def __init__(self, asset: str) -> None:
+        super().__init__(f"'{asset}' is parted by day. Pass the window whose days the rows are, as Window.of_days(…).")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -171,12 +163,18 @@ def publish(
         OutsideWindowError: Rows lie outside the window.
         ConcurrentBuildError: Another run published a partition meanwhile.
         ForeignWriteError: Another engine changed the table.
+        TableSetBackError: Another engine took the table back to an older snapshot.
         StorageFullError: There is no room.
+        WindowMissingError: The table is daily and ``window`` is None.
     """
     meter = Meter()
+    if target.daily and window is None:
+        raise WindowMissingError(target.asset)
     keys = window.partitions if window is not None and target.daily else (WHOLE,)
-    before = ledger.current(target.asset, list(keys)) if seen is None else seen
-    work = _Work(lake=lake, target=target, window=window, keys=keys, seen=before)
+    if seen is None:
+        mend(lake, ledger, target.asset)
+        seen = ledger.current(target.asset, list(keys))
+    work = _Work(lake=lake, target=target, window=window, keys=keys, seen=seen)
     try:
         for frame in _chunks(frames, target):
             work.take(frame)
@@ -185,12 +183,10 @@ def publish(
             _build(work, key, provenance(key), code_version=code_version, run_id=run_id)
             for key in keys
         ]
-        quarantine(lake, target.table, work.rejected, keys, work.batch)
-        snapshot_id = _commit_and_record(lake, ledger, work, builds, meter)
     except BaseException:
-        if not work.is_committed:
-            discard(work.table, work.staged)
+        work.stager.discard()
         raise
+    snapshot_id = commit_and_record(lake, ledger, work.change(builds), meter)
     return Publication(
         batch=work.batch,
         snapshot_id=snapshot_id,
@@ -199,12 +195,6 @@ def publish(
         changed=work.changed,
         violations=work.violations,
     )
-
-
-def repair(ledger: "Ledger", asset: str, table: "Table") -> None:
-    """Finish what a crash left between commit and record; the caller holds the table's lock."""
-    if ledger.pending(asset):
-        recover(ledger, asset, committed_batches(table))
 
 
 @dataclass(kw_only=True)
@@ -222,34 +212,33 @@ class _Work:
     rows: dict[str, int] = field(default_factory=dict)
     rejected: "dict[str, pl.DataFrame]" = field(default_factory=dict)
     reports: list[AuditReport] = field(default_factory=list)
-    is_committed: bool = False
 
     def __post_init__(self) -> None:
         self.table = self.lake.open(
             self.target.table, self.target.contract, daily=self.target.daily
         )
+        self.is_table_new = self.table.current_snapshot() is None
+        self.stager = Stager(self.table)
 
     def take(self, frame: "pl.DataFrame") -> None:
         """Audit one frame of whole partitions and stage those whose content is new."""
         contract = self.target.contract
-        frame = conform(frame, contract, self.target.asset)
         report = audit(
             frame, contract, partition_by=contract.event_time if self.target.daily else None
         )
         self.reports.append(report)
-        if report.failed:
+        if any(one.failed for one in self.reports):
             return
         kept, rejected = report.split(frame)
         parts = self._parted(kept)
         if twice := [key for key in parts if key in self.versions]:
             raise SplitPartitionError(self.target.asset, twice)
-        versions = {key: content_version(part) for key, part in parts.items()}
-        self.versions |= versions
-        self.rows |= {key: part.height for key, part in parts.items()}
         if rejected.height:
-            self.rejected |= self._rejected_parts(rejected)
-        fresh = {key: part for key, part in parts.items() if self._is_new(key)}
-        self.staged += stage(self.table, fresh, versions)
+            self._reject(rejected)
+        for key, part in parts.items():
+            self.rows[key], self.versions[key] = part.height, content_version(part)
+            if part.height and self._is_new(key):
+                self.stager.put(key, part)
 
     def finish(self) -> None:
         """Judge the whole window once every row was seen."""
@@ -260,6 +249,7 @@ class _Work:
             raise EmptyPartitionError(self.target.asset, empty)
         for key in empty:
             self.versions[key], self.rows[key] = EMPTY, 0
+        self.staged = self.stager.finish()
 
     @property
     def changed(self) -> tuple[str, ...]:
@@ -274,6 +264,19 @@ class _Work:
             return merged(self.reports)
         return (*merged(self.reports), empty_days(empty))
 
+    def change(self, builds: Sequence[Build]) -> Change:
+        """What is to be committed."""
+        return Change(
+            table=self.table,
+            batch=self.batch,
+            builds=builds,
+            changed=self.changed,
+            staged=self.staged,
+            window=self.window,
+            seen=self.seen,
+            rejected=self.rejected,
+        )
+
     def size_bytes(self, key: str) -> int:
         """Size on disk of a partition's files, new or as they were."""
         if not self._is_new(key):
@@ -281,7 +284,11 @@ class _Work:
         return sum(one.size_bytes for one in self.staged if one.partition == key)
 
     def _is_new(self, key: str) -> bool:
-        return key not in self.seen or self.seen[key].version != self.versions[key]
+        held = self.seen.get(key)
+        if held is None or held.version != self.versions[key]:
+            return True
+        # Whoever deleted the table left the ledger, which says what was there once.
+        return self.is_table_new and held.version != EMPTY
 
     def _parted(self, frame: "pl.DataFrame") -> "Mapping[str, pl.DataFrame]":
         event_time = self.target.contract.event_time
@@ -293,13 +300,22 @@ class _Work:
             raise OutsideWindowError(self.target.asset, outside, self.window)
         return parts
 
+    def _reject(self, rejected: "pl.DataFrame") -> None:
+        """Keep rejected rows by partition; their columns are text, and the day is the first ten characters."""
+        for key, part in self._rejected_parts(rejected).items():
+            held = self.rejected.get(key)
+            self.rejected[key] = part if held is None else held.vstack(part)
+
     def _rejected_parts(self, rejected: "pl.DataFrame") -> "Mapping[str, pl.DataFrame]":
-        """The rejected rows of each partition; their columns are text, and the day is the first ten characters."""
+        import polars as pl
+
         event_time = self.target.contract.event_time
         if not self.target.daily or event_time is None:
             return {WHOLE: rejected}
-        day = rejected[event_time].str.slice(0, 10).fill_null(self.keys[0]).alias("day")
-        parts = rejected.with_columns(day).partition_by("day", as_dict=True, include_key=False)
+        day = pl.col(event_time).str.slice(0, 10)
+        # A row whose time is null or wild still belongs to the run that met it.
+        known = pl.when(day.is_in(self.keys)).then(day).otherwise(pl.lit(self.keys[0]))
+        parts = rejected.with_columns(day=known).partition_by("day", as_dict=True, include_key=False)
         return {str(key[0]): part for key, part in parts.items()}
 
 
@@ -322,6 +338,7 @@ def empty_days(partitions: Sequence[str]) -> Violation:
         rule="rows.min",
         column=None,
         action="warn",
+        text="a day has rows",
         count=len(partitions),
         sample=tuple(partitions[:5]),
         rows=(),
@@ -331,26 +348,17 @@ def empty_days(partitions: Sequence[str]) -> Violation:
 def _chunks(
     frames: "pl.DataFrame | Iterable[pl.DataFrame]", target: Target
 ) -> "Iterator[pl.DataFrame]":
-    """The frames, a large one cut between days."""
+    """The frames as the contract has them, large ones in parts; an unpartitioned table's are one."""
     import polars as pl
 
-    event_time = target.contract.event_time
     given = [frames] if isinstance(frames, pl.DataFrame) else frames
-    for frame in given if target.daily else [pl.concat(given)]:
-        is_cut = target.daily and event_time in frame.columns and frame.height > CHUNK_ROWS
-        yield from _cut(frame, str(event_time)) if is_cut else [frame]
-
-
-def _cut(frame: "pl.DataFrame", event_time: str) -> "Iterator[pl.DataFrame]":
-    import polars as pl
-
-    group: list[pl.DataFrame] = []
-    for part in by_day(frame, event_time).values():
-        if group and sum(one.height for one in group) + part.height > CHUNK_ROWS:
-            yield pl.concat(group)
-            group = []
-        group.append(part)
-    yield pl.concat(group)
+    conformed = (conform(frame, target.contract, target.asset) for frame in given)
+    event_time = target.contract.event_time
+    if target.daily and event_time is not None:
+        for frame in conformed:
+            yield from cut_by_days(frame, event_time, CHUNK_ROWS)
+    elif parts := list(conformed):
+        yield pl.concat(parts)
 
 
 def _build(work: _Work, key: str, origin: Provenance, *, code_version: str, run_id: str) -> Build:
@@ -365,49 +373,3 @@ def _build(work: _Work, key: str, origin: Provenance, *, code_version: str, run_
         bytes=work.size_bytes(key),
         inputs=origin.inputs,
     )
-
-
-def _commit_and_record(
-    lake: "Lake", ledger: "Ledger", work: _Work, builds: Sequence[Build], meter: Meter
-) -> int | None:
-    asset, table = work.target.asset, work.table
-    with lake.lock(work.target.table):
-        table.refresh()
-        repair(ledger, asset, table)
-        refuse_foreign(table)
-        _refuse_rivals(ledger, work)
-        ledger.begin(work.batch, builds, meter.started_ts)
-        try:
-            committed = _commit(work)
-        except BaseException:
-            _settle(ledger, work)
-            raise
-        work.is_committed = True
-        head = table.current_snapshot()
-        snapshot_id = committed or (head.snapshot_id if head else None)
-        ledger.publish(work.batch, snapshot_id, meter.cost())
-    return snapshot_id
-
-
-def _commit(work: _Work) -> int | None:
-    if not work.changed:
-        return None
-    return replace_partitions(
-        work.table, work.staged, set(work.changed), work.window, {BATCH: work.batch}
-    )
-
-
-def _settle(ledger: "Ledger", work: _Work) -> None:
-    """After a commit that raised: it may have happened all the same, and the lake knows."""
-    committed = committed_batches(work.table.refresh())
-    work.is_committed = work.batch in committed
-    recover(ledger, work.target.asset, committed)
-
-
-def _refuse_rivals(ledger: "Ledger", work: _Work) -> None:
-    """Refuse partitions that another run published since this one began, unless the rows are the same."""
-    for key, now in ledger.current(work.target.asset, list(work.keys)).items():
-        before = work.seen.get(key)
-        is_moved = before is None or before.build_id != now.build_id
-        if is_moved and now.version not in {work.versions[key], before.version if before else ""}:
-            raise ConcurrentBuildError(work.target.asset, key, now.run_id)

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from lakeline.errors import LakeError
 from lakeline.lake.commit import (
     BATCH,
+    certainly_failed,
     committed_batches,
     refuse_foreign,
     refuse_set_back,
     replace_partitions,
 )
+from lakeline.lake.files import discard, refuse_missing
 from lakeline.lake.quarantine import quarantine, take_back
-from lakeline.lake.stage import StagedFile, discard, refuse_missing
+from lakeline.lake.stage import StagedFile
 from lakeline.ledger import ABSENT, Build
 from lakeline.ledger.recovery import recover
 
@@ -103,8 +105,8 @@ def commit_and_record(lake: "Lake", ledger: "Ledger", change: Change, meter: "Me
         try:
             quarantine(lake, table_of(change.asset), change.rejected, [one.partition for one in change.builds], change.batch)
             snapshot_id = _commit(change)
-        except BaseException:
-            _settle(lake, ledger, change)
+        except BaseException as error:
+            _settle(lake, ledger, change, error)
             raise
         ledger.publish(change.batch, snapshot_id, meter.cost())
     return snapshot_id
@@ -152,14 +154,14 @@ def _commit(change: Change) -> int | None:
     return committed or (head.snapshot_id if head else None)
 
 
-def _settle(lake: "Lake", ledger: "Ledger", change: Change) -> None:
+def _settle(lake: "Lake", ledger: "Ledger", change: Change, error: BaseException) -> None:
     """After a commit that raised: it may have happened all the same, and the lake knows.
 
-    If the lake does not answer either, the files stay: the next publish records them, or orphan removal takes them.
+    Where the outcome may still change, or the lake does not answer either, the files stay: a later repair records
+    them, or orphan removal takes them.
     """
     table = change.table.refresh()
-    is_committed = change.batch in committed_batches(table)
-    if not is_committed:
+    if certainly_failed(error) and change.batch not in committed_batches(table):
         discard(table, change.staged)
     repair(lake, ledger, change.asset, table)
 

@@ -2,7 +2,8 @@
 
 from lakeline.domain.domain import Daily, Domain
 from lakeline.domain.handles import Table
+from lakeline.domain.loading import load_domain
 from lakeline.domain.outcome import Check, Report, Rows
 from lakeline.domain.reads import Read, latest, past
 
-__all__ = ["Check", "Daily", "Domain", "Read", "Report", "Rows", "Table", "latest", "past"]
+__all__ = ["Check", "Daily", "Domain", "Read", "Report", "Rows", "Table", "latest", "load_domain", "past"]

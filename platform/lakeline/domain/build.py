@@ -57,10 +57,12 @@ def build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
 
 def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
     from lakeline.publishing import publish
+    from lakeline.recording import mend
 
     house: Lakehouse = context.resources.lakehouse
     window = window_of(context, node)
     keys = window.partitions if window is not None else (WHOLE,)
+    mend(house.lake, house.ledger, node.asset)
     seen = house.ledger.current(node.asset, list(keys))
     handles = [open_handle(house, one, node, window) for one in node.reads]
     if context.run.tags.get(IF_CHANGED) == "true" and is_current(house.ledger, node, keys):
@@ -82,7 +84,7 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
             provenance=origin.of,
             seen=seen,
             code_version=node.code_version,
-            run_id=context.run_id,
+            run_id=context.run.run_id,
         )
     except AuditError as error:
         yield failed_contract_check(error)

@@ -18,10 +18,29 @@ from pathlib import Path
 from typing import Any
 
 from lakeline.domain.reach import is_in_project, mentioned, run_imports
-from lakeline.domain.source import Code, imported_files, meaning, module_meaning, module_tree
+from lakeline.domain.source import (
+    Code,
+    imported_names,
+    locate,
+    meaning,
+    module_meaning,
+    module_tree,
+)
 
 Plain = (
-    None | bool | int | float | complex | str | bytes | dt.timedelta | dt.date | dt.time | dt.timezone | Decimal | enum.Enum
+    None
+    | bool
+    | int
+    | float
+    | complex
+    | str
+    | bytes
+    | dt.timedelta
+    | dt.date
+    | dt.time
+    | dt.timezone
+    | Decimal
+    | enum.Enum
 )
 
 
@@ -83,8 +102,8 @@ class _Walk:
             mentions = {f"{name}={self.describe(value)}" for name, value in mentioned(thing)}
             text = meaning(thing, is_decorated=id(thing) not in self.undecorated)
             self.meanings.add("\n".join([f"{_name(thing)}: {text}", *sorted(mentions)]))
-            for path in run_imports(thing):
-                self._take_module(path)
+            for module in run_imports(thing):
+                self._take_module(module)
 
     def _of_container(self, value: object) -> str:
         if isinstance(value, Mapping):
@@ -103,7 +122,9 @@ class _Walk:
         if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
             return "(path)" if value.is_absolute() else repr(value.as_posix())
         if is_dataclass(value) and not isinstance(value, type):
-            return _type_name(value) + self.describe({one.name: getattr(value, one.name) for one in fields(value)})
+            return _type_name(value) + self.describe(
+                {one.name: getattr(value, one.name) for one in fields(value)}
+            )
         return self._of_code(value)
 
     def _of_code(self, value: Any) -> str:
@@ -118,12 +139,14 @@ class _Walk:
             self.waiting.append(value)
         return _name(value) + around
 
-    def _take_module(self, path: Path) -> None:
-        if path in self.modules:
+    def _take_module(self, module: str) -> None:
+        path = locate(module)
+        if path is None or path in self.modules:
             return
         self.modules.add(path)
-        self.meanings.add(module_meaning(path))
-        for further in imported_files(module_tree(path), package=""):
+        self.meanings.add(f"{module}: {module_meaning(path)}")
+        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        for further in imported_names(module_tree(path), package):
             self._take_module(further)
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from lakeline.domain.code_version import mentioned
-from lakeline.domain.reads import Read
+from lakeline.domain.code_version import reached
+from lakeline.domain.reach import imported_values, mentioned
 from lakeline.errors import DomainError
 
 
@@ -24,19 +24,28 @@ class ArgumentsError(DomainError):
 class UndeclaredReadError(DomainError):
     """A function mentions an asset that its asset does not declare."""
 
-    def __init__(self, asset: str, mentioned_asset: str) -> None:
+    def __init__(self, asset: str, mentioned_asset: str, where: str) -> None:
         super().__init__(
-            f"'{asset}' mentions '{mentioned_asset}' in its function but does not declare it. "
+            f"'{asset}' mentions '{mentioned_asset}' in {where}() but does not declare it. "
             "Add it to reads= and use the handle that the function is then given."
         )
 
 
-def refuse_undeclared(asset: str, function: Callable[..., Any], reads: Sequence[Read]) -> None:
-    """Raise `UndeclaredReadError` where the function reaches for an asset that is not among its ``reads``."""
-    declared = {read.asset.key for read in reads}
-    for _, value in mentioned(function):
-        if isinstance(value, dg.AssetsDefinition) and value.key not in declared:
-            raise UndeclaredReadError(asset, value.key.to_user_string())
+def refuse_undeclared(
+    asset: str,
+    function: Callable[..., Any],
+    dependencies: Sequence[dg.AssetsDefinition | dg.AssetSpec],
+) -> None:
+    """Refuse a function that mentions an asset which is no dependency, or calls one that does.
+
+    Raises:
+        UndeclaredReadError: The asset is neither in ``reads`` nor in ``deps``.
+    """
+    declared = {one.key for one in dependencies}
+    for thing in reached(function):
+        for _, value in (*mentioned(thing), *imported_values(thing)):
+            if isinstance(value, dg.AssetsDefinition) and declared.isdisjoint(value.keys):
+                raise UndeclaredReadError(asset, value.key.to_user_string(), thing.__qualname__)
 
 
 def require_arguments(

@@ -1,9 +1,9 @@
 """A domain: functions in, ordinary Dagster assets out, with every convention set from a few arguments."""
 
-import hashlib
+import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ import dagster as dg
 from lakeline.contract import Contract, resolve
 from lakeline.dbt.asset import blocking_names, check_names, model_function
 from lakeline.domain.build import build_table
-from lakeline.domain.code_version import code_version
+from lakeline.domain.code_version import code_version, fingerprint
 from lakeline.domain.conventions import LAYERS, Settings, duration, make_asset
 from lakeline.domain.declared import refuse_undeclared, require_arguments
 from lakeline.domain.node import Node
@@ -26,6 +26,24 @@ Decorator = Callable[[Function], dg.AssetsDefinition]
 Dependency = dg.AssetsDefinition | Read
 Empty = Literal["fail", "warn", "allow"]
 ContractSpec = type[Contract] | Callable[[], Any]
+
+SETTINGS = ("deps", "fresh", "owner", "retries", "tags")
+"""Arguments that every decorator takes."""
+
+
+class UnknownArgumentError(DomainError):
+    """A decorator is given an argument that it does not have."""
+
+    def __init__(self, asset: str, argument: str) -> None:
+        close = difflib.get_close_matches(argument, SETTINGS, n=1)
+        hint = (
+            f"Did you mean {close[0]}?"
+            if close
+            else f"Beside its own it takes {', '.join(SETTINGS)}."
+        )
+        super().__init__(
+            f"'{asset}' is declared with {argument}=, which its decorator does not have. {hint}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +119,7 @@ class Domain:
                 daily=daily,
                 empty=empty or ("fail" if source else "allow"),
                 checks=tuple(checks),
+                deps=settings.get("deps", ()),
             )
             return self._add_table(node, kinds, settings)
 
@@ -141,9 +160,7 @@ class Domain:
             layer=layer,
             daily=daily,
             function=run,
-            code_version=hashlib.sha256(
-                f"{model.checksum}{columns.columns!r}".encode()
-            ).hexdigest()[:12],
+            code_version=fingerprint(model.checksum, _spans(declared), *_promise(columns)),
             contract=columns,
             reads=declared,
             first_partition=self.partitions.start if daily else None,
@@ -186,6 +203,7 @@ class Domain:
                 reads=reads,
                 entities=tuple(entities),
                 ttl_s=duration(ttl).total_seconds(),
+                deps=settings.get("deps", ()),
             )
             return self._add_table(node, kinds, settings)
 
@@ -210,7 +228,11 @@ class Domain:
 
         def declare(function: Function) -> dg.AssetsDefinition:
             node = self._table_node(
-                function, contract=resolve(contract), layer="models", reads=[model, *reads]
+                function,
+                contract=resolve(contract),
+                layer="models",
+                reads=[model, *reads],
+                deps=settings.get("deps", ()),
             )
             return self._add_table(node, ("iceberg", "lightgbm"), settings)
 
@@ -257,10 +279,13 @@ class Domain:
                 reads=[training_set],
                 daily=False,
                 given=("train", "seed"),
-                more=repr(learning),
+                more=(learning,),
+                deps=settings.get("deps", ()),
             )
             node.extras["learning"] = learning
-            asset = make_model_asset(node, self._settings(kinds, ("beats_baselines",), settings))
+            asset = make_model_asset(
+                node, self._settings(node.asset, kinds, ("beats_baselines",), settings)
+            )
             self.assets.append(asset)
             return asset
 
@@ -283,9 +308,12 @@ class Domain:
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            node = self._node(function, layer="monitoring", reads=reads, daily=False)
+            deps = settings.get("deps", ())
+            node = self._node(function, layer="monitoring", reads=reads, daily=False, deps=deps)
             run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
-            asset = make_asset(node, self._settings(kinds, tuple(checks), settings), run)
+            asset = make_asset(
+                node, self._settings(node.asset, kinds, tuple(checks), settings), run
+            )
             self.assets.append(asset)
             return asset
 
@@ -310,7 +338,7 @@ class Domain:
             daily=daily,
             source=source,
             contract=contract,
-            more=repr(contract.columns),
+            more=_promise(contract),
             **more,
         )
         node.extras["checks"] = checks
@@ -325,7 +353,8 @@ class Domain:
         daily: bool,
         given: Sequence[str] | None = None,
         source: type | None = None,
-        more: str = "",
+        more: tuple[object, ...] = (),
+        deps: Sequence[dg.AssetsDefinition | dg.AssetSpec] = (),
         **fields: Any,
     ) -> Node:
         name = function.__name__
@@ -337,14 +366,14 @@ class Domain:
         expected = given or _given(daily=daily, reads=declared, source=source)
         asset = f"{self.name}/{name}"
         takes = require_arguments(asset, function, expected)
-        refuse_undeclared(asset, function, declared)
+        refuse_undeclared(asset, function, [*(read.asset for read in declared), *deps])
         return Node(
             domain=self.name,
             name=name,
             layer=layer,
             daily=daily,
             function=function,
-            code_version=code_version(function, more),
+            code_version=code_version(function, source, _spans(declared), *more),
             reads=declared,
             first_partition=self.partitions.start if daily else None,
             source=source,
@@ -358,20 +387,19 @@ class Domain:
         checks = ("contract", *(("reads",) if node.reads else ()), *node.extras["checks"])
         resources = [node.extras["source_key"]] if node.source else []
         run = lambda context: build_table(context, node)  # noqa: E731 - binds the node
-        asset = make_asset(node, self._settings(kinds, checks, settings), run, resources=resources)
+        asset = make_asset(
+            node, self._settings(node.asset, kinds, checks, settings), run, resources=resources
+        )
         self.assets.append(asset)
         return asset
 
     def _settings(
-        self, kinds: Sequence[str], checks: tuple[str, ...], given: dict[str, Any]
+        self, asset: str, kinds: Sequence[str], checks: tuple[str, ...], given: dict[str, Any]
     ) -> Settings:
         given = dict(given)
         tags = tuple(sorted(given.pop("tags", {}).items()))
-        known = {"fresh", "deps", "retries", "owner", "blocking"}
-        if unknown := sorted(set(given) - known):
-            raise DomainError(
-                f"Unknown argument {', '.join(unknown)}. An asset also takes {', '.join(sorted(known - {'blocking'}))}, tags."
-            )
+        for unknown in sorted(set(given) - {*SETTINGS, "blocking"}):
+            raise UnknownArgumentError(asset, unknown)
         owner = given.pop("owner", self.owner)
         given["deps"] = tuple(given.get("deps", ()))
         return Settings(
@@ -392,6 +420,20 @@ def make_model_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
         lambda context: build_model(context, node, TrainingConfig(**context.op_config)),
         config=TrainingConfig,
     )
+
+
+def _promise(contract: type[Contract]) -> tuple[object, ...]:
+    """What of a contract decides which rows are published; its words do not."""
+    columns = [replace(one, doc="", tags={}) for one in contract.columns.values()]
+    return columns, contract.duplicates, contract.table_checks
+
+
+def _spans(reads: Sequence[Read]) -> list[tuple[object, ...]]:
+    """How far each dependency is read, and how its features are joined."""
+    return [
+        (one.node.asset, one.back_days, one.last_days, one.node.entities, one.node.ttl_s)
+        for one in reads
+    ]
 
 
 def _given(*, daily: bool, reads: Sequence[Read], source: type | None) -> list[str]:

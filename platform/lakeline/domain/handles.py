@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Read
 from lakeline.errors import DomainError, names
+from lakeline.lake.commit import refuse_foreign
 from lakeline.lake.partitions import WHOLE
 from lakeline.lake.read import column_names, read_arrow, scan_duckdb, scan_polars
 from lakeline.ledger import ABSENT, Input
@@ -207,17 +208,20 @@ def open_table(
 
     Raises:
         MissingInputError: A partition that the run needs was never built.
+        ForeignWriteError: Another engine changed the table, so that the recorded versions are not what would be read.
     """
     node = read.node
     # The ledger first: if a publish comes in between, the recorded version is older than what is read, and the
     # partition is found inconsistent later. The other way round, an update could be missed for ever.
     current = ledger.current(node.asset)
     _require(read, reader, window, current)
+    iceberg = lake.open(node.table, node.columns, daily=node.daily)
+    refuse_foreign(iceberg)
     return Table(
         node=node,
         read_spec=read,
         reader=reader,
-        iceberg=lake.open(node.table, node.columns, daily=node.daily),
+        iceberg=iceberg,
         current=current,
         window=_readable(read, reader, window, current),
     )

@@ -4,10 +4,9 @@ import dis
 import sys
 import types
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from lakeline.domain.source import Code, definition, imported_files, imported_names, is_project_file
+from lakeline.domain.source import Code, definition, imported_names, is_project_file, locate
 
 _LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
 _MEMBERS = {"LOAD_ATTR", "LOAD_METHOD"}
@@ -20,21 +19,21 @@ def mentioned(thing: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(thing, types.FunctionType):
         cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
         yield from ((name, cell.cell_contents) for name, cell in cells if _is_filled(cell))
-        yield from (("(default)", value) for value in (thing.__defaults__, thing.__kwdefaults__) if value)
+        yield from (
+            ("(default)", value) for value in (thing.__defaults__, thing.__kwdefaults__) if value
+        )
         for code in _codes(thing.__code__):
             yield from _globals_of(code, thing.__globals__)
 
 
-def run_imports(thing: Code) -> tuple[Path, ...]:
-    """Files of the project that a function or class imports when it runs."""
-    tree = definition(thing)
-    return tuple(imported_files(tree, _package(thing))) if tree is not None else ()
+def run_imports(thing: Code) -> Iterator[str]:
+    """Modules of the project that a function or class imports when it runs; none is imported for this."""
+    yield from (name for name in _imported(thing) if locate(name) is not None)
 
 
 def imported_values(thing: Code) -> Iterator[tuple[str, Any]]:
     """Name and value of what a function imports when it runs, as far as its modules are loaded already."""
-    tree = definition(thing)
-    for name in imported_names(tree, _package(thing)) if tree is not None else ():
+    for name in _imported(thing):
         module, _, member = name.rpartition(".")
         if member and hasattr(sys.modules.get(module), member):
             yield name, getattr(sys.modules[module], member)
@@ -65,7 +64,11 @@ def _globals_of(code: types.CodeType, scope: dict[str, Any]) -> Iterator[tuple[s
     for step in dis.get_instructions(code):
         if step.opname in _LOADS and step.argval in scope:
             path, held = step.argval, scope[step.argval]
-        elif step.opname in _MEMBERS and isinstance(held, types.ModuleType) and hasattr(held, step.argval):
+        elif (
+            step.opname in _MEMBERS
+            and isinstance(held, types.ModuleType)
+            and hasattr(held, step.argval)
+        ):
             path, held = f"{path}.{step.argval}", getattr(held, step.argval)
         else:
             held = None
@@ -91,6 +94,7 @@ def _is_filled(cell: types.CellType) -> bool:
     return True
 
 
-def _package(thing: Code) -> str:
-    module = sys.modules.get(thing.__module__)
-    return getattr(module, "__package__", None) or ""
+def _imported(thing: Code) -> Iterator[str]:
+    tree = definition(thing)
+    package = getattr(sys.modules.get(thing.__module__), "__package__", None) or ""
+    return imported_names(tree, package) if tree is not None else iter(())

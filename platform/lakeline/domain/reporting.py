@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,9 @@ from lakeline.domain.build import as_failure, call, open_handle
 from lakeline.domain.handles import Table
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Report
+from lakeline.domain.recording import Outcome, record
 from lakeline.errors import DomainError
 from lakeline.lake.partitions import WHOLE
-from lakeline.ledger import Build
 from lakeline.meter import Meter
 from lakeline.monitoring.pages import write_page
 
@@ -48,20 +47,13 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
             for one in handles
             if isinstance(one, Table) and (mark := one.watermark(WHOLE)) is not None
         ]
-        build = Build(
-            asset=node.asset,
-            partition=WHOLE,
+        outcome = Outcome(
             version=version,
             watermark=min(marks) if marks else None,
-            code_version=node.code_version,
-            run_id=context.run_id,
             rows=0,
-            bytes=len(report.html),
-            inputs=tuple(one for handle in handles for one in handle.inputs(WHOLE)),
+            size_bytes=len(report.html),
         )
-        batch = uuid.uuid4().hex
-        house.ledger.begin(batch, [build], meter.started_ts)
-        house.ledger.publish(batch, None, meter.cost())
+        record(house.ledger, node, outcome, handles, run_id=context.run.run_id, meter=meter)
         yield from (check.result() for check in report.checks)
         metadata = {**report.numbers, "report": dg.MetadataValue.url(url)}
         yield dg.MaterializeResult(

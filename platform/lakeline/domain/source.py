@@ -68,20 +68,13 @@ def source_file(thing: Code) -> Path | None:
     return None if path is None or path.startswith("<") else Path(path)
 
 
-def imported_files(tree: ast.AST, package: str) -> Iterator[Path]:
-    """Files of the project that a function or module imports, wherever in it; none is imported for this.
+def imported_names(tree: ast.AST, package: str) -> Iterator[str]:
+    """Dotted names that a function or module imports, wherever in it: each may be a module, or a member of one.
 
     Args:
         tree: Of the function or module.
         package: Where relative imports begin.
     """
-    for name in imported_names(tree, package):
-        if (path := locate(name)) is not None:
-            yield path
-
-
-def imported_names(tree: ast.AST, package: str) -> Iterator[str]:
-    """Dotted names that a function or module imports: each may be a module, or a member of one."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -134,11 +127,15 @@ def _definitions(path: Path, made: int) -> dict[Place, ast.AST]:
             if isinstance(node, Definition):
                 line = min(one.lineno for one in (node, *node.decorator_list))
                 inside = f"{prefix}{node.name}."
-                place: Place = f"{prefix}{node.name}" if isinstance(node, ast.ClassDef) else (line, node.name)
+                place: Place = (
+                    f"{prefix}{node.name}" if isinstance(node, ast.ClassDef) else (line, node.name)
+                )
                 found[place] = node
                 inside += "" if isinstance(node, ast.ClassDef) else "<locals>."
             elif isinstance(node, ast.Lambda):
-                found.setdefault((node.lineno, "<lambda>"), parent)  # the whole statement: a line may hold two
+                found.setdefault(
+                    (node.lineno, "<lambda>"), parent
+                )  # the whole statement: a line may hold two
             waiting.append((node, inside))
     return found
 
@@ -149,11 +146,19 @@ class _Meaning(ast.NodeTransformer):
     def generic_visit(self, node: ast.AST) -> ast.AST:
         super().generic_visit(node)
         body = getattr(node, "body", None)
-        if isinstance(node, Definition | ast.Module) and isinstance(body, list) and ast.get_docstring(node, clean=False):
+        if (
+            isinstance(node, Definition | ast.Module)
+            and isinstance(body, list)
+            and ast.get_docstring(node, clean=False)
+        ):
             body[0] = ast.copy_location(ast.Pass(), body[0])
         return node
 
     def visit_If(self, node: ast.If) -> ast.AST:
         """Types that are imported for checkers alone."""
         is_for_types = ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-        return ast.copy_location(ast.Pass(), node) if is_for_types and not node.orelse else self.generic_visit(node)
+        return (
+            ast.copy_location(ast.Pass(), node)
+            if is_for_types and not node.orelse
+            else self.generic_visit(node)
+        )

@@ -1,7 +1,6 @@
 """One run of a model asset: train on the past, evaluate on later days, register, and promote only what is better."""
 
 import datetime as dt
-import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -13,9 +12,8 @@ from lakeline.domain.build import as_failure
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check
+from lakeline.domain.recording import Outcome, record
 from lakeline.errors import DomainError
-from lakeline.lake.partitions import WHOLE
-from lakeline.ledger import Build
 from lakeline.meter import Meter
 from lakeline.models.training import TrainingSet
 
@@ -217,20 +215,13 @@ def _record(
     """The asset's version is the champion's digest: a challenger that loses moves nothing downstream."""
     champion = house.registry.champion(node.table)
     assert champion is not None
-    build = Build(
-        asset=node.asset,
-        partition=WHOLE,
+    outcome = Outcome(
         version=champion.digest[:32],
         watermark=trial.train.end,
-        code_version=node.code_version,
-        run_id=context.run_id,
         rows=trial.train.frame.height,
-        bytes=len(trial.model.booster),
-        inputs=handle.inputs(WHOLE),
+        size_bytes=len(trial.model.booster),
     )
-    batch = uuid.uuid4().hex
-    house.ledger.begin(batch, [build], meter.started_ts)
-    house.ledger.publish(batch, None, meter.cost())
+    record(house.ledger, node, outcome, [handle], run_id=context.run.run_id, meter=meter)
 
 
 def _check(trial: Trial) -> dg.AssetCheckResult:

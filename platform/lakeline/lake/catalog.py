@@ -1,7 +1,7 @@
 """Where the lake's tables are: a catalog, a warehouse folder or bucket, and a lock a table."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -78,7 +78,8 @@ class Lake:
             )
         from lakeline.lake.sql import open_sql_catalog
 
-        return open_sql_catalog(self.catalog_uri, self.warehouse, self.properties)
+        with self.lock("catalog"):  # two processes that make its tables at once would trip over each other
+            return open_sql_catalog(self.catalog_uri, self.warehouse, self.properties)
 
     def tables(self) -> list[str]:
         """Names of every table, as ``namespace.table``, sorted."""
@@ -129,13 +130,20 @@ class Lake:
             return advisory_lock(self.catalog_uri, name)
         return file_lock(self.locks / f"{name}.lock")
 
+    def create_namespace_of(self, name: str) -> None:
+        """Make the namespace of a table where it is missing; writers of two of its tables may do so at once."""
+        from sqlalchemy.exc import IntegrityError
+
+        with suppress(IntegrityError):
+            self.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
+
     def _create(self, name: str, contract: "type[Contract]", *, daily: bool) -> "Table":
         from lakeline.contract.iceberg import iceberg_schema, partition_spec, table_properties
 
         schema = iceberg_schema(contract)
         properties = TABLE_PROPERTIES | table_properties(contract)
         with self.lock(name):
-            self.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
+            self.create_namespace_of(name)
             return self.catalog.create_table_if_not_exists(
                 name,
                 schema,

@@ -2,16 +2,18 @@
 
 import random
 import time
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-from lakeline.errors import LakeError
+from lakeline.errors import LakeError, LakelineError
 from lakeline.lake.partitions import partition_key, window_filter
 from lakeline.lake.stage import StagedFile, full_disk_named
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
+    from pyiceberg.table.update.snapshot import _SnapshotProducer
 
     from lakeline.window import Window
 
@@ -148,14 +150,39 @@ def _commit(
         return None
     with _quick_transaction(table) as transaction:
         update = transaction.update_snapshot(snapshot_properties=dict(properties))
-        with update.overwrite() as overwrite:
-            overwrite._isolation_operation = Operation.OVERWRITE  # noqa: SLF001 - as Table.overwrite does
-            overwrite.delete_by_predicate(predicate)  # what a concurrent commit may not touch
-            for file in stale:
-                overwrite.delete_data_file(file)
-            for one in staged:
-                overwrite.append_data_file(one.file)
+        overwrite = update.overwrite()
+        overwrite._isolation_operation = Operation.OVERWRITE  # noqa: SLF001 - as Table.overwrite does
+        overwrite.delete_by_predicate(predicate)  # what a concurrent commit may not touch
+        for file in stale:
+            overwrite.delete_data_file(file)
+        for one in staged:
+            overwrite.append_data_file(one.file)
+        with swept(overwrite):
+            overwrite.commit()
+            transaction.commit_transaction()
     return overwrite.snapshot_id
+
+
+@contextmanager
+def swept(update: "_SnapshotProducer[Any]") -> Iterator[None]:
+    """Remove the manifests of a commit that certainly failed; pyiceberg does so only where it lost a race."""
+    try:
+        yield
+    except Exception as error:
+        if certainly_failed(error):
+            update._clean_all_uncommitted()  # noqa: SLF001 - as Transaction.commit_transaction does
+        raise
+
+
+def certainly_failed(error: BaseException) -> bool:
+    """Whether a commit that raised this can never arrive: it was refused, or did not get as far as the catalog.
+
+    What a database or a catalog's server raises may come after it has committed, or while it does.
+    """
+    from pyiceberg.exceptions import CommitFailedException, ValidationException
+
+    refused = (LakelineError, CommitFailedException, ValidationException)
+    return isinstance(error, refused) or (isinstance(error, OSError) and error.errno is not None)
 
 
 def _quick_transaction(table: "Table"):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the class is made on first use
@@ -195,4 +222,6 @@ def _retriable() -> tuple[type[Exception], ...]:
 
 def _is_race(error: Exception) -> bool:
     """Whether an error says that another commit came first; pyiceberg says so with a plain ValueError too."""
+    if "disk is full" in str(error):  # SQLite's word on its own file
+        return False
     return not isinstance(error, ValueError) or "sequence number" in str(error)

@@ -26,15 +26,13 @@ def advisory_lock(url: str, name: str) -> Iterator[None]:
     """Held while inside by a session of Postgres; freed by the server when the connection ends."""
     import sqlalchemy as sa
 
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool)
-    with engine.connect() as connection:
-        connection.execute(
-            sa.text("select pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name}
-        )
-        try:
-            yield
-        finally:
-            connection.execute(
-                sa.text("select pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": name}
-            )
-            connection.commit()
+    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
+    connection = engine.connect()
+    try:
+        lock = sa.text("select pg_advisory_lock(hashtextextended(:name, 0))")
+        connection.execute(lock, {"name": name})
+        yield
+    finally:
+        # Closing the session unlocks, and cannot fail where the server ended it first.
+        connection.invalidate()
+        connection.close()

@@ -6,12 +6,22 @@ quarantine must take whatever came.
 """
 
 import datetime as dt
+import uuid
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from lakeline.lake.catalog import TABLE_PROPERTIES, Lake
-from lakeline.lake.commit import BATCH, replace_partitions
+from lakeline.lake.commit import (
+    BATCH,
+    MAINTENANCE,
+    batch_of,
+    committed_batches,
+    replace_partitions,
+)
 from lakeline.lake.content import content_version
+from lakeline.lake.files import discard
+from lakeline.lake.partitions import partition_key
+from lakeline.lake.read import scan_polars
 from lakeline.lake.stage import stage
 
 if TYPE_CHECKING:
@@ -37,7 +47,10 @@ def quarantine(
     partitions: Collection[str],
     batch: str,
 ) -> None:
-    """Replace what the partitions had rejected before with ``rejected``.
+    """Replace what the partitions had rejected before with ``rejected``; nothing where it is the same.
+
+    The caller holds the lock of the published table, so that the newest snapshot of the quarantine always belongs to
+    the newest publish, and can be taken back with it.
 
     Args:
         lake: Where the quarantine is.
@@ -51,10 +64,47 @@ def quarantine(
         return
     target = found or _create(lake, quarantine_name(table))
     frames = {key: _packed(frame, key, batch) for key, frame in rejected.items() if frame.height}
-    staged = stage(target, frames, {key: content_version(frame) for key, frame in frames.items()})
+    changed = _changed(target, frames, partitions)
+    if not changed:
+        return
+    staged = stage(target, {key: frame for key, frame in frames.items() if key in changed})
+    try:
+        with lake.lock(quarantine_name(table)):
+            target.refresh()
+            replace_partitions(target, staged, changed, None, {BATCH: batch})
+    except BaseException:
+        if batch not in committed_batches(target.refresh()):
+            discard(target, staged)
+        raise
+
+
+def take_back(lake: Lake, table: str, batches: Collection[str]) -> None:
+    """Undo what publishes put into quarantine that never reached the table; the caller holds the table's lock."""
+    found = lake.find(quarantine_name(table)) if batches else None
+    if found is None:
+        return
     with lake.lock(quarantine_name(table)):
-        target.refresh()
-        replace_partitions(target, staged, set(partitions), None, {BATCH: batch})
+        while (head := found.refresh().current_snapshot()) and batch_of(head) in batches:
+            if head.parent_snapshot_id is None:
+                everything = {partition_key(task.file) for task in found.scan().plan_files()}
+                undone = {BATCH: f"{MAINTENANCE}{uuid.uuid4().hex}"}
+                replace_partitions(found, (), everything, None, undone)
+                return
+            found.manage_snapshots().set_current_snapshot(head.parent_snapshot_id).commit()
+
+
+def _changed(
+    target: "Table", frames: "Mapping[str, pl.DataFrame]", partitions: Collection[str]
+) -> set[str]:
+    """Partitions whose rejected rows differ from those in quarantine, whenever and by whom they were rejected."""
+    import polars as pl
+
+    said = ["partition", "rule", "row"]
+    held = scan_polars(target, columns=said).filter(pl.col("partition").is_in(list(partitions)))
+    parts = held.collect().partition_by("partition", as_dict=True)
+    before = {str(key[0]): content_version(part) for key, part in parts.items()}
+    after = {key: content_version(frame.select(said)) for key, frame in frames.items()}
+    return {key for key in {*before, *after} if before.get(key) != after.get(key)}
 
 
 def _packed(rejected: "pl.DataFrame", partition: str, batch: str) -> "pl.DataFrame":
@@ -75,7 +125,7 @@ def _create(lake: Lake, name: str) -> "Table":
     from pyiceberg.transforms import IdentityTransform
 
     spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "partition"))
-    lake.catalog.create_namespace_if_not_exists(name.rpartition(".")[0])
+    lake.create_namespace_of(name)
     return lake.catalog.create_table_if_not_exists(
         name, _schema(), partition_spec=spec, properties=TABLE_PROPERTIES
     )

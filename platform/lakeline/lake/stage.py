@@ -141,10 +141,17 @@ def full_disk_named(table: "Table") -> Iterator[None]:
     """Turn the system's "no space" into `StorageFullError`."""
     try:
         yield
-    except OSError as error:
-        if error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error):
+    except Exception as error:
+        if _is_full(error):
             raise StorageFullError(".".join(table.name()), table.location()) from error
         raise
+
+
+def _is_full(error: Exception) -> bool:
+    # Arrow keeps the system's words and not always its number; the last is SQLite's of its own file.
+    words = ("No space left", "Disk quota exceeded", "database or disk is full")
+    is_system = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
+    return is_system or any(said in str(error) for said in words)
 
 
 def _write_verified(table: "Table", key: str, frame: "pl.DataFrame") -> StagedFile:

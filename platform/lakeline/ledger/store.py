@@ -112,6 +112,25 @@ class Ledger:
         with self._database.write() as connection:
             present.publish(connection, batch, snapshot_id, cost=cost, overtaken_by=overtaken_by)
 
+    def record(
+        self, batch: str, builds: Sequence[Build], cost: Cost, snapshot_id: int | None = None
+    ) -> None:
+        """Begin and publish at once, for what is no commit to the lake: a model, a report.
+
+        Args:
+            batch: Id of the publish, used once.
+            builds: The partitions, of one asset, each once.
+            cost: Of the whole batch, shared evenly by its partitions.
+            snapshot_id: The snapshot that holds this content already, if there is one.
+
+        Raises:
+            RepeatedBatchError, EmptyBatchError, MixedBatchError, RepeatedPartitionError: The batch is not like that.
+            NaiveTimeError: A time has no time zone.
+        """
+        with self._database.write() as connection:
+            batches.begin(connection, batch, builds, cost.started_ts)
+            present.publish(connection, batch, snapshot_id, cost=cost, overtaken_by=())
+
     def abandon(self, batch: str) -> None:
         """Give up a pending batch; a published one stays published.
 

@@ -1,0 +1,144 @@
+"""`lakeline backfill`: build a range of days, as one run in this process."""
+
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lakeline.errors import DomainError
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster import DagsterInstance
+    from rich.console import Console
+
+    from lakeline.cli.project import Project
+    from lakeline.cli.run import Outcome
+
+
+class NotADayError(DomainError):
+    """An option wants a day and got something else."""
+
+    def __init__(self, option: str, given: str) -> None:
+        super().__init__(f"{option} {given} is not a day. Write it as YYYY-MM-DD.")
+
+
+class BackwardsError(DomainError):
+    """A range ends before it begins."""
+
+    def __init__(self, first: str, last: str) -> None:
+        super().__init__(f"The range {first} to {last} ends before it begins. Swap --from and --to.")
+
+
+class RunFailedError(DomainError):
+    """Assets of a run failed."""
+
+    def __init__(self, outcome: "Outcome") -> None:
+        said = "\n".join(f"{asset}: {why}" for asset, why in outcome.failures.items())
+        left = f"\nNot tried, because what they read failed: {', '.join(outcome.skipped)}." if outcome.skipped else ""
+        super().__init__(f"Run {outcome.run_id} failed.\n{said}{left}")
+
+
+@click.command()
+@click.option("--from", "first", required=True, metavar="DAY", help="First day, YYYY-MM-DD.")
+@click.option("--to", "last", required=True, metavar="DAY", help="Last day, included.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="ASSETS",
+    help="Only these: names, or a selection in Dagster's syntax such as 'key:\"flights/weather\"+'.",
+)
+@click.option("--if-changed", is_flag=True, help="Leave out what its inputs and code have not changed.")
+@click.pass_obj
+def backfill(start: Path | None, first: str, last: str, select: Sequence[str], if_changed: bool) -> None:  # noqa: FBT001 - click
+    """Build the days of a range.
+
+    Without --select: every asset, but a table without partitions only where it is missing.
+    """
+    from lakeline.cli.console import console
+    from lakeline.cli.keys import select_assets
+    from lakeline.cli.project import find_place
+    from lakeline.cli.sources import load_parsed
+    from lakeline.instance import open_instance
+
+    days = as_range(first, last)
+    project = load_parsed(find_place(start))
+    chosen = select_assets(project, select) if select else None
+    with open_instance(project.home) as instance:
+        build(console(), project, instance, with_references(project, chosen), days, tags=if_changed_tag(wanted=if_changed))
+
+
+def as_range(first: str, last: str) -> tuple[str, str]:
+    """The days of a range in order.
+
+    Raises:
+        NotADayError: One is no day.
+        BackwardsError: The second comes before the first.
+    """
+    for option, given in (("--from", first), ("--to", last)):
+        try:
+            dt.datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=dt.UTC)
+        except ValueError as error:
+            raise NotADayError(option, given) from error
+    if last < first:
+        raise BackwardsError(first, last)
+    return first, last
+
+
+def if_changed_tag(*, wanted: bool) -> dict[str, str]:
+    """The run tag that leaves out what has not changed."""
+    from lakeline.domain.build import IF_CHANGED
+
+    return {IF_CHANGED: "true"} if wanted else {}
+
+
+def build(
+    console: "Console",
+    project: "Project",
+    instance: "DagsterInstance",
+    assets: "Sequence[dg.AssetKey]",
+    days: tuple[str, str],
+    *,
+    tags: Mapping[str, str] | None = None,
+) -> "Outcome":
+    """Run, and show how it goes.
+
+    Raises:
+        RunFailedError: An asset failed; the others were built.
+    """
+    from lakeline.cli.progress import RunProgress
+    from lakeline.cli.run import run_range
+    from lakeline.domain.node import nodes
+    from lakeline.window import Window
+
+    daily = frozenset(asset for asset, node in nodes().items() if node.daily)
+    partitions = len(Window.of_days(*days).partitions)
+    names = [key.to_user_string() for key in assets]
+    with RunProgress(console, names, partitions=partitions, daily=daily) as progress:
+        outcome = run_range(project, instance, assets, days, tags=tags, on_event=progress)
+    if not outcome.is_successful:
+        raise RunFailedError(outcome)
+    return outcome
+
+
+def with_references(project: "Project", chosen: "Sequence[dg.AssetKey] | None") -> "list[dg.AssetKey]":
+    """The assets to build: those chosen, or all; a source's table without partitions only where it is missing.
+
+    Args:
+        project: Whose assets.
+        chosen: What a person selected, which is built in any case; None for all assets.
+    """
+    from lakeline.domain.node import nodes
+
+    graph = project.definitions.resolve_asset_graph()
+    order = [key for key in graph.toposorted_asset_keys if key in graph.executable_asset_keys]
+    known = nodes()
+    references = {key for key in order if (node := known.get(key.to_user_string())) and not node.daily and node.source}
+    missing = {key for key in references if not project.house.ledger.current(key.to_user_string())}
+    if chosen is None:
+        return [key for key in order if key not in references or key in missing]
+    read = {parent for key in chosen for parent in graph.get(key).parent_keys}
+    wanted = {*chosen, *(missing & read)}
+    return [key for key in order if key in wanted]

@@ -1,0 +1,251 @@
+"""The checks of `lakeline doctor`: each looks at one thing and says what it found and what to do."""
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from lakeline.cli.console import count, size
+from lakeline.errors import LakelineError, names
+
+if TYPE_CHECKING:
+    from lakeline.cli.project import Project
+
+PACKAGES = ("dagster", "dagster-webserver", "dbt-core", "dbt-duckdb", "pyiceberg", "polars", "duckdb", "pandera", "lightgbm")
+FREE_BYTES = 2_000_000_000
+"""Free space below which the state folder is called short."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What a check found.
+
+    Attributes:
+        todo: The way out; empty where nothing is to be done.
+    """
+
+    status: Literal["ok", "warn", "fail"]
+    subject: str
+    said: str
+    todo: str = ""
+
+
+def examine(start: Path | None) -> Iterator[Finding]:
+    """Everything, one finding after the other; what needs a loaded project is left out where it does not load."""
+    from lakeline.cli.project import find_place, load
+
+    yield _python()
+    yield from _packages()
+    try:
+        place = find_place(start)
+    except LakelineError as error:
+        yield Finding(status="fail", subject="project", said="not found", todo=str(error))
+        return
+    try:
+        project = load(place)
+        _ = project.house, project.deployment
+    except LakelineError as error:
+        yield Finding(status="fail", subject="definitions", said="cannot be loaded", todo=str(error))
+        return
+    count_assets = len(project.definitions.resolve_asset_graph().executable_asset_keys)
+    yield Finding(status="ok", subject="definitions", said=f"{place.module} in {place.root}, {count(count_assets, 'asset')}")
+    for check in (_settings, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement):
+        yield from _guarded(check, project)
+
+
+def _guarded(check: "Callable[[Project], Iterator[Finding]]", project: "Project") -> Iterator[Finding]:
+    """A check's findings; an error of lakeline's is one of them."""
+    try:
+        yield from check(project)
+    except LakelineError as error:
+        yield Finding(status="fail", subject=check.__name__.strip("_"), said=type(error).__name__, todo=str(error))
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    if sys.version_info < (3, 11):
+        return Finding(status="fail", subject="python", said=version, todo="Use Python 3.11 or newer.")
+    return Finding(status="ok", subject="python", said=f"{version}, lakeline {importlib.metadata.version('lakeline')}")
+
+
+def _packages() -> Iterator[Finding]:
+    found, missing = [], []
+    for name in PACKAGES:
+        try:
+            found.append(f"{name} {importlib.metadata.version(name)}")
+        except importlib.metadata.PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        yield Finding(status="fail", subject="packages", said=f"missing: {names(missing)}", todo="Run: make setup")
+    yield Finding(status="ok", subject="packages", said=", ".join(found))
+
+
+def _settings(project: "Project") -> Iterator[Finding]:
+    """Where everything is, as the settings say; they were read when the definitions loaded."""
+    house = project.house
+    servers = [uri for uri in (house.catalog_uri, house.ledger_url) if not uri.startswith("sqlite")]
+    said = "everything on this machine" if not servers else f"servers: {names(_without_secret(uri) for uri in servers)}"
+    yield Finding(status="ok", subject="settings", said=f"{said}; data files in {house.warehouse}")
+
+
+def _without_secret(uri: str) -> str:
+    scheme, _, rest = uri.partition("://")
+    return f"{scheme}://{rest.rpartition('@')[2]}"
+
+
+def _state(project: "Project") -> Iterator[Finding]:
+    folder = Path(project.deployment.state)
+    existing = next(one for one in (folder, *folder.parents) if one.exists())
+    if not os.access(existing, os.W_OK | os.X_OK):
+        yield Finding(
+            status="fail",
+            subject="state",
+            said=f"{existing} cannot be written",
+            todo="Give yourself the right to write there, or set another folder as the state.",
+        )
+        return
+    free = shutil.disk_usage(existing).free
+    said = f"{folder}, {size(free)} free"
+    if free < FREE_BYTES:
+        yield Finding(status="warn", subject="state", said=said, todo="Make room, or run: lakeline lake maintain")
+    else:
+        yield Finding(status="ok", subject="state", said=said)
+
+
+def _dagster_home(project: "Project") -> Iterator[Finding]:
+    from lakeline.instance import CONFIG_FILE, open_instance
+
+    if not (project.home / CONFIG_FILE).exists():
+        yield Finding(status="ok", subject="dagster home", said=f"{project.home} will be made on the first run")
+        return
+    with open_instance(project.home) as instance:
+        runs = instance.get_runs_count()
+    yield Finding(status="ok", subject="dagster home", said=f"{project.home}, {count(runs, 'run')}")
+    elsewhere = os.environ.get("DAGSTER_HOME")
+    if elsewhere and Path(elsewhere).absolute() != project.home.absolute():
+        yield Finding(
+            status="warn",
+            subject="dagster home",
+            said=f"DAGSTER_HOME is {elsewhere}, so Dagster's own commands use another storage",
+            todo=f"Run: export DAGSTER_HOME={project.home}",
+        )
+
+
+def _dbt(project: "Project") -> Iterator[Finding]:
+    """The definitions loaded, so each manifest is there and as new as its project; the sources may be old."""
+    from lakeline.cli.sources import dbt_projects, stale_sources
+
+    del project
+    for path in stale_sources():
+        yield Finding(
+            status="warn", subject="dbt", said=f"{path} is not what the contracts say", todo="Run: lakeline dbt parse"
+        )
+    for folder in dbt_projects():
+        yield Finding(status="ok", subject="dbt", said=f"manifest of {folder} is up to date")
+
+
+def _catalog(project: "Project") -> Iterator[Finding]:
+    from pyiceberg.exceptions import RESTError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    house = project.house
+    where = _without_secret(house.catalog_uri)
+    if _is_unborn(house.catalog_uri):
+        yield Finding(status="ok", subject="catalog", said=f"{where} will be made on the first publish")
+        return
+    try:
+        tables = house.lake.tables()
+    except (SQLAlchemyError, RESTError, OSError) as error:
+        yield Finding(
+            status="fail",
+            subject="catalog",
+            said=f"{where} does not answer: {str(error).splitlines()[0]}",
+            todo="Check that the server runs and that the settings' address and password are right.",
+        )
+        return
+    yield Finding(status="ok", subject="catalog", said=f"{where}, {count(len(tables), 'table')}")
+
+
+def _ledger(project: "Project") -> Iterator[Finding]:
+    house = project.house
+    where = _without_secret(house.ledger_url)
+    if _is_unborn(house.ledger_url):
+        yield Finding(status="ok", subject="ledger", said=f"{where} will be made on the first publish")
+        return
+    summary = house.ledger.summary()
+    partitions, marked = sum(one.partitions for one in summary), sum(one.marked for one in summary)
+    said = f"{where}, {count(len(summary), 'asset')}, {count(partitions, 'partition')}"
+    yield Finding(status="ok", subject="ledger", said=said)
+    if marked:
+        yield Finding(
+            status="warn",
+            subject="ledger",
+            said=f"{count(marked, 'partition')} built from versions that have changed since",
+            todo="See them with: lakeline ls; build them again with: lakeline backfill --if-changed --from DAY --to DAY",
+        )
+    for one in summary:
+        if pending := house.ledger.pending(one.asset):
+            yield Finding(
+                status="warn",
+                subject="ledger",
+                said=f"{one.asset} has {count(len(pending), 'publish')} that neither ended nor was given up",
+                todo="If no run is building it, its next run repairs this by itself.",
+            )
+
+
+def _agreement(project: "Project") -> Iterator[Finding]:
+    """Whether the newest snapshot of each table is the one that the ledger saw."""
+    house = project.house
+    if _is_unborn(house.ledger_url) or _is_unborn(house.catalog_uri):
+        return
+    from lakeline.lake.commit import is_ours
+
+    agreeing = 0
+    for one in house.ledger.summary():
+        known, table = house.ledger.last_snapshot(one.asset), house.lake.find(one.asset.replace("/", ".", 1))
+        head = table.current_snapshot() if table else None
+        if known is None and head is None:
+            continue
+        if head is None:
+            yield Finding(
+                status="fail",
+                subject="lake",
+                said=f"the ledger knows {one.asset}, and the lake has no such table or snapshot",
+                todo="Restore the catalog and the ledger from the same moment, or build the asset again.",
+            )
+        elif not is_ours(head):
+            yield Finding(
+                status="fail",
+                subject="lake",
+                said=f"the newest snapshot of {one.asset}, {head.snapshot_id}, is another writer's",
+                todo=f"Keep it with: lakeline lake adopt {one.asset}; undo it with: lakeline lake rollback {one.asset}",
+            )
+        elif head.snapshot_id != known and _is_publish(head.snapshot_id, project, one.asset):
+            yield Finding(
+                status="warn",
+                subject="lake",
+                said=f"{one.asset} is at snapshot {head.snapshot_id}, and the ledger at {known}",
+                todo="If no run is building it, its next run repairs this by itself.",
+            )
+        else:
+            agreeing += 1
+    yield Finding(status="ok", subject="lake", said=f"{count(agreeing, 'table')} as the ledger knows them")
+
+
+def _is_publish(snapshot_id: int, project: "Project", asset: str) -> bool:
+    """Whether a snapshot is a publish that the ledger has yet to record, and not one of maintenance."""
+    from lakeline.lake.commit import committed_batches
+
+    table = project.house.lake.load(asset.replace("/", ".", 1))
+    batches = {snapshot: batch for batch, snapshot in committed_batches(table).items()}
+    return batches.get(snapshot_id) in project.house.ledger.unpublished(asset)
+
+
+def _is_unborn(url: str) -> bool:
+    """Whether a SQLite database is not there yet; looking at it would make it."""
+    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()

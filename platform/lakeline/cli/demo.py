@@ -1,0 +1,71 @@
+"""`lakeline demo`: the whole graph over half a year in one run, then the UI with the replay going on."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lakeline.cli.ui import PORT, port_option
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+    from rich.console import Console
+
+    from lakeline.cli.project import Project
+
+REPLAY_SPEED = 1440.0
+"""A day of the replay takes a minute."""
+
+
+@click.command()
+@click.option("--from", "first", metavar="DAY", help="First day; left out, the deployment's.")
+@click.option("--to", "last", metavar="DAY", help="Last day, included; left out, the deployment's.")
+@click.option("--no-ui", is_flag=True, help="End when everything is built.")
+@click.option("--speed", default=REPLAY_SPEED, show_default=True, help="Seconds of the replay a second, in the UI.")
+@port_option
+@click.pass_obj
+def demo(start: Path | None, first: str | None, last: str | None, no_ui: bool, speed: float, port: int = PORT) -> None:  # noqa: FBT001 - click
+    """Build half a year of everything, then serve the UI while later days come in.
+
+    Run again, it builds only what has changed.
+    """
+    from lakeline.cli.backfill import as_range, build, if_changed_tag, with_references
+    from lakeline.cli.console import console
+    from lakeline.cli.project import find_place
+    from lakeline.cli.sources import load_parsed
+    from lakeline.cli.summary import print_summary
+    from lakeline.cli.ui import require_ports, serve_project
+    from lakeline.instance import open_instance
+
+    screen = console()
+    with screen.status("Loading the definitions"):
+        project = load_parsed(find_place(start))
+    days = as_range(first or project.deployment.demo_from, last or project.deployment.demo_to)
+    if not no_ui:
+        require_ports(project, port)
+    screen.print(f"[bold]{days[0]} to {days[1]} through the whole graph, in one run")
+    with open_instance(project.home) as instance:
+        build(screen, project, instance, with_references(project, None), days, tags=if_changed_tag(wanted=True))
+        print_summary(screen, project, instance)
+    if no_ui:
+        _say_how_to_look(screen)
+    else:
+        serve_project(screen, project, port, environment=replay(project, days[1], speed))
+
+
+def replay(project: "Project", last: str, speed: float) -> dict[str, str]:
+    """The environment of a replay that begins after the newest day that was built, at the earliest after ``last``."""
+    from lakeline.domain.node import nodes
+    from lakeline.window import shift
+
+    ledger = project.house.ledger
+    built = [max(days) for asset, node in nodes().items() if node.daily and (days := ledger.versions(asset))]
+    begins = shift(max([last, *built]), 1)
+    if anchor := project.deployment.replay_anchor:
+        Path(anchor).unlink(missing_ok=True)  # or the days since the last demo would come at once
+    return project.deployment.replaying(f"{begins}T00:00:00+00:00", speed)
+
+
+def _say_how_to_look(screen: "Console") -> None:
+    screen.print()
+    screen.print("Look at it with [bold]lakeline ui[/bold]; the reports' links open while that runs.")

@@ -1,0 +1,29 @@
+"""`lakeline doctor`: whether everything is where it has to be, and what to do where it is not."""
+
+import sys
+from pathlib import Path
+
+import click
+
+MARKS = {"ok": "[green]ok  ", "warn": "[yellow]warn", "fail": "[red]fail"}
+
+
+@click.command()
+@click.pass_obj
+def doctor(start: Path | None) -> None:
+    """Check the installation, the settings, the state folder, dbt, the catalog and the ledger.
+
+    The exit code is 1 where something fails.
+    """
+    from lakeline.cli.checks import examine
+    from lakeline.cli.console import console
+
+    screen = console()
+    is_failed = False
+    for finding in examine(start):
+        is_failed |= finding.status == "fail"
+        screen.print(f"{MARKS[finding.status]}[/] {finding.subject:<14} {finding.said}")
+        if finding.todo:
+            screen.print(f"{'':<20}{finding.todo}", style="bold")
+    if is_failed:
+        sys.exit(1)

@@ -1,0 +1,65 @@
+"""`lakeline ls`: every asset with how far it is, how large, and what it has cost."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from lakeline.cli.console import SHORT, console, count, moment, seconds, size
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lakeline.cli.project import Project
+    from lakeline.ledger import AssetSummary
+
+
+@click.command()
+@click.option("--select", multiple=True, metavar="ASSETS", help="Only these: names, or a selection in Dagster's syntax.")
+@click.pass_obj
+def ls(start: Path | None, select: Sequence[str]) -> None:
+    """List the assets: watermark, partitions, rows, last version, cost."""
+    from lakeline.cli.keys import select_assets
+    from lakeline.cli.project import load_project
+
+    project = load_project(start)
+    chosen = [key.to_user_string() for key in select_assets(project, select)] if select else None
+    console().print(assets_table(project, chosen))
+
+
+def assets_table(project: "Project", chosen: Sequence[str] | None = None) -> "Table":
+    """One row an asset in the order of the graph, those that were never built too.
+
+    Args:
+        project: Whose assets.
+        chosen: Names of the assets to show; None shows all, and what the ledger knows beside them.
+    """
+    from rich.table import Table
+
+    known = {one.asset: one for one in project.house.ledger.summary()}
+    graph = project.definitions.resolve_asset_graph()
+    order = [key.to_user_string() for key in graph.toposorted_asset_keys if key in graph.executable_asset_keys]
+    order += [asset for asset in known if asset not in order]
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("asset", "complete up to", "partitions", "rows", "size", "version", "cpu", "wall", ""):
+        numeric = heading in {"partitions", "rows", "size", "cpu", "wall"}
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
+    for asset in order if chosen is None else chosen:
+        table.add_row(*(_line(known[asset]) if asset in known else (asset, *["-"] * 7, "[dim]never built")))
+    return table
+
+
+def _line(one: "AssetSummary") -> tuple[str, ...]:
+    note = f"[yellow]{count(one.marked, 'partition')} to build again" if one.marked else ""
+    return (
+        one.asset,
+        moment(one.watermark),
+        f"{one.partitions:,}",
+        f"{one.rows:,}" if one.rows else "-",
+        size(one.bytes),
+        one.last_version[:SHORT],
+        seconds(one.cpu_s),
+        seconds(one.wall_s),
+        note,
+    )

@@ -1,0 +1,140 @@
+"""One Dagster run in this process over a range of days, with its events handed on as they come."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lakeline.cli.keys import OutsideRangeError
+from lakeline.errors import DomainError
+
+if TYPE_CHECKING:
+    import dagster as dg
+    from dagster import DagsterEvent, DagsterInstance
+
+    from lakeline.cli.project import Project
+
+RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+"""Run tags: the first and last partition, for every partitioned asset of the run."""
+
+CHATTY = ("alembic", "mlflow", "dagster", "pyiceberg", "matplotlib", "py.warnings", "urllib3", "fsspec")
+"""Loggers that have nothing to say to a person who watches progress bars."""
+
+
+class NothingSelectedError(DomainError):
+    """A run would build nothing."""
+
+    def __init__(self) -> None:
+        super().__init__("Nothing is selected. Name assets with --select, or leave it out for all of them.")
+
+
+@dataclass(kw_only=True)
+class Outcome:
+    """What became of a run.
+
+    Attributes:
+        failures: Why each failed asset failed, by the asset's name.
+        skipped: Assets that were not tried because what they read failed.
+    """
+
+    run_id: str
+    failures: dict[str, str] = field(default_factory=dict)
+    skipped: list[str] = field(default_factory=list)
+    is_successful: bool = False
+
+    def note(self, event: "DagsterEvent") -> None:
+        """Take one event of the run."""
+        if event.is_step_failure:
+            self.failures[asset_of(event)] = failure_text(event)
+        elif event.is_step_skipped:
+            self.skipped.append(asset_of(event))
+        elif event.event_type_value == "RUN_FAILURE" and not self.failures:
+            self.failures["the run"] = event.message or "failed before its first step"
+        elif event.event_type_value == "RUN_SUCCESS":
+            self.is_successful = True
+
+
+def run_range(
+    project: "Project",
+    instance: "DagsterInstance",
+    assets: "Sequence[dg.AssetKey]",
+    days: tuple[str, str],
+    *,
+    tags: Mapping[str, str] | None = None,
+    on_event: "Callable[[DagsterEvent], None]" = lambda _: None,
+) -> Outcome:
+    """Materialize assets for the days of a range, both ends included, in one run in this process.
+
+    Raises:
+        NothingSelectedError: ``assets`` is empty.
+        OutsideRangeError: A daily asset lacks one of the days.
+    """
+    from dagster._core.definitions.job_base import InMemoryJob
+    from dagster._core.execution.api import execute_run_iterator
+
+    if not assets:
+        raise NothingSelectedError
+    _require_days(project, assets, days)
+    job = project.definitions.resolve_implicit_global_asset_job_def()
+    # The ephemeral form runs every step in this process, whatever executor the deployment names.
+    ephemeral = job.as_ephemeral_job(resource_defs={}, input_values={}, asset_selection=list(assets))
+    run = instance.create_run_for_job(
+        job_def=ephemeral,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        asset_selection=frozenset(assets),
+        tags={
+            RANGE_START: days[0],
+            RANGE_END: days[1],
+            ".dagster/repository": f"__repository__@{project.place.location}",
+            **(tags or {}),
+        },
+    )
+    outcome = Outcome(run_id=run.run_id)
+    with quiet():
+        for event in execute_run_iterator(InMemoryJob(ephemeral), run, instance):
+            outcome.note(event)
+            on_event(event)
+    return outcome
+
+
+def asset_of(event: "DagsterEvent") -> str:
+    """``domain/name`` of the asset that a step builds."""
+    return str(event.step_key).replace("__", "/", 1)
+
+
+def failure_text(event: "DagsterEvent") -> str:
+    """Why a step failed, in the words of the innermost error."""
+    data: Any = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return str(data.user_failure_data.description)
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return str(error.message).strip() if error is not None else str(event.message)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Inside, other packages' loggers keep to errors."""
+    loggers = [logging.getLogger(name) for name in CHATTY]
+    before = [one.level for one in loggers]
+    for one in loggers:
+        one.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        for one, level in zip(loggers, before, strict=True):
+            one.setLevel(level)
+
+
+def _require_days(project: "Project", assets: "Sequence[dg.AssetKey]", days: tuple[str, str]) -> None:
+    graph = project.definitions.resolve_asset_graph()
+    for key in assets:
+        partitions = graph.get(key).partitions_def
+        if partitions is None:
+            continue
+        for day in days:
+            if not partitions.has_partition_key(day):
+                first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
+                raise OutsideRangeError(key.to_user_string(), day, str(first), str(last))

@@ -1,0 +1,56 @@
+"""Record what a model or a report was built from: builds without a table, so that the ledger alone holds them."""
+
+import datetime as dt
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakeline.domain.model_handle import ModelHandle
+from lakeline.lake.partitions import WHOLE
+from lakeline.ledger import Build
+
+if TYPE_CHECKING:
+    from lakeline.domain.handles import Table
+    from lakeline.domain.node import Node
+    from lakeline.ledger import Ledger
+    from lakeline.meter import Meter
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a run made.
+
+    Attributes:
+        version: Hash of its content; a rerun that makes the same marks nobody.
+        watermark: Event time up to which what it was made from is complete.
+    """
+
+    version: str
+    watermark: dt.datetime | None
+    rows: int
+    size_bytes: int
+
+
+def record(
+    ledger: "Ledger",
+    node: "Node",
+    outcome: Outcome,
+    handles: "Sequence[Table | ModelHandle]",
+    *,
+    run_id: str,
+    meter: "Meter",
+) -> None:
+    """Make an outcome the present one of an asset, in one transaction: a crash leaves all of it or nothing."""
+    build = Build(
+        asset=node.asset,
+        partition=WHOLE,
+        version=outcome.version,
+        watermark=outcome.watermark,
+        code_version=node.code_version,
+        run_id=run_id,
+        rows=outcome.rows,
+        bytes=outcome.size_bytes,
+        inputs=tuple(one for handle in handles for one in handle.inputs(WHOLE)),
+    )
+    ledger.record(uuid.uuid4().hex, [build], meter.cost())

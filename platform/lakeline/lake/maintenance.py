@@ -1,0 +1,201 @@
+"""Keeping tables small: expired snapshots, files that nobody needs, many files of one partition.
+
+Each works under the table's lock, so that no lakeline writer commits meanwhile, and leaves the rows as they are.
+
+Readers hold no lock: a run reads the snapshot that it pinned when it began, and fails if the files of that snapshot go
+away. So ``older_than`` and ``grace`` must be longer than the longest run; a day is a good choice. A snapshot that is
+needed for longer, such as the one that a model was trained on, is held by a tag.
+"""
+
+import datetime as dt
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakeline.errors import LakeError, names
+from lakeline.lake.commit import MAINTENANCE, batch_of
+from lakeline.lake.files import StoredFile, bare, remove, sizes_bytes, stored
+from lakeline.lake.reach import bookkeeping, reach
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
+
+    from lakeline.lake import Lake
+
+ALWAYS_KEPT = 2
+"""Newest snapshots that never expire: the present one, and the one that a repair goes back to after a crash."""
+
+
+class UnknownSnapshotError(LakeError):
+    """A table does not remember a snapshot."""
+
+    def __init__(self, table: str, snapshot_id: int, known: Collection[int]) -> None:
+        shown = names([str(one) for one in known], limit=5) or "none"
+        super().__init__(f"Table '{table}' has no snapshot {snapshot_id}. Its newest are {shown}.")
+
+
+class TagError(LakeError):
+    """A tag cannot be set or taken away."""
+
+    def __init__(self, table: str, tag: str, why: str, known: Collection[str]) -> None:
+        super().__init__(
+            f"Tag '{tag}' of table '{table}' {why}. Its tags are {names(known) or 'none'}."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expired:
+    """What expiring did, or would do in a dry run.
+
+    Attributes:
+        snapshots: Ids that the table forgot, oldest first.
+        files: What was removed with them.
+        size_bytes: How much room that gave back.
+    """
+
+    snapshots: tuple[int, ...]
+    files: tuple[str, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Orphans:
+    """Files that orphan removal found, and removed unless it was a dry run."""
+
+    files: tuple[str, ...]
+    size_bytes: int
+
+
+def expire(
+    lake: "Lake", name: str, *, older_than: dt.timedelta, keep_last: int = 10, dry_run: bool = False
+) -> Expired:
+    """Forget old snapshots and remove the files that only they reached.
+
+    Snapshots with a tag or a branch, the newest ``keep_last`` of the present, and the newest that a publish made stay,
+    whatever their age. A crash between forgetting and removing leaves orphans.
+
+    Args:
+        lake: Where the table is.
+        name: ``namespace.table``.
+        older_than: Age from which snapshots go; longer than the longest run that reads the table.
+        keep_last: At least `ALWAYS_KEPT` are kept.
+        dry_run: Only say what would go.
+
+    Raises:
+        TableMissingError: It was never written.
+    """
+    with lake.lock(name):
+        table = lake.load(name)
+        before = table.metadata
+        old = _expirable(table, dt.datetime.now(dt.UTC) - older_than, keep_last)
+        reached = reach(table, before.snapshots).files | bookkeeping(before, "")
+        if old and not dry_run:
+            table.maintenance.expire_snapshots().by_ids([one.snapshot_id for one in old]).commit()
+            table.refresh()
+        # Of what is there now, and not of what was planned: another engine may have committed in between.
+        gone = {one.snapshot_id for one in old}
+        kept = [one for one in table.metadata.snapshots if one.snapshot_id not in gone]
+        needed = reach(table, kept).files | bookkeeping(table.metadata, "")
+        # The log of metadata is pyiceberg's to shorten; it has removed what it dropped.
+        files = sorted(reached - needed - {one.metadata_file for one in before.metadata_log})
+        size_bytes = sizes_bytes(table, files)
+        if not dry_run:
+            remove(table, files)
+    ids = tuple(one.snapshot_id for one in old)
+    return Expired(snapshots=ids, files=tuple(files), size_bytes=size_bytes)
+
+
+def remove_orphans(
+    lake: "Lake", name: str, *, grace: dt.timedelta, dry_run: bool = False
+) -> Orphans:
+    """Remove files below a table's location that no snapshot, metadata or statistics refer to.
+
+    Crashed writers leave them. Files younger than ``grace`` stay, for a run may be about to publish them; a run that
+    finds its files gone all the same publishes nothing and says so.
+
+    Args:
+        lake: Where the table is.
+        name: ``namespace.table``.
+        grace: Age from which an unknown file is an orphan; longer than the longest run that writes the table.
+        dry_run: Only say what would go.
+
+    Raises:
+        TableMissingError: It was never written.
+    """
+    with lake.lock(name):
+        table = lake.load(name)
+        until = dt.datetime.now(dt.UTC) - grace
+        needed = reach(table, table.metadata.snapshots).files
+        kept = {bare(one) for one in needed | bookkeeping(table.metadata, table.metadata_location)}
+        found = [one for one in stored(table) if one.changed_ts <= until and one.path not in kept]
+        found = [one for one in found if not _is_hint(one)]
+        if not dry_run:
+            remove(table, [one.location for one in found])
+    files = tuple(sorted(one.location for one in found))
+    return Orphans(files=files, size_bytes=sum(one.size_bytes for one in found))
+
+
+def hold(lake: "Lake", name: str, snapshot_id: int, tag: str) -> None:
+    """Keep a snapshot with all its files until the tag is released; holding it twice is as once.
+
+    Raises:
+        TableMissingError: The table was never written.
+        UnknownSnapshotError: The table does not remember the snapshot.
+        TagError: The tag holds another snapshot.
+    """
+    with lake.lock(name):
+        table = lake.load(name)
+        held = table.metadata.refs.get(tag)
+        if held is not None and held.snapshot_id == snapshot_id:
+            return
+        if held is not None:
+            raise TagError(name, tag, f"holds snapshot {held.snapshot_id}", _tags(table))
+        if table.metadata.snapshot_by_id(snapshot_id) is None:
+            newest = [one.snapshot_id for one in reversed(table.metadata.snapshots)]
+            raise UnknownSnapshotError(name, snapshot_id, newest)
+        table.manage_snapshots().create_tag(snapshot_id, tag).commit()
+
+
+def release(lake: "Lake", name: str, tag: str) -> None:
+    """Let go of what a tag held; the next `expire` may take it.
+
+    Raises:
+        TableMissingError: The table was never written.
+        TagError: There is no such tag.
+    """
+    with lake.lock(name):
+        table = lake.load(name)
+        if tag not in _tags(table):
+            raise TagError(name, tag, "does not exist", _tags(table))
+        table.manage_snapshots().remove_tag(tag).commit()
+
+
+def _expirable(table: "Table", until: dt.datetime, keep_last: int) -> list["Snapshot"]:
+    """Snapshots that may go, oldest first."""
+    from pyiceberg.table.snapshots import ancestors_of
+
+    line = list(ancestors_of(table.current_snapshot(), table.metadata))
+    kept = {one.snapshot_id for one in line[: max(keep_last, ALWAYS_KEPT)]}
+    kept |= {ref.snapshot_id for ref in table.metadata.refs.values()}
+    # A crash may have kept its publish out of the ledger, and only the snapshot can tell.
+    published = (one for one in line if not (batch_of(one) or MAINTENANCE).startswith(MAINTENANCE))
+    kept |= {one.snapshot_id for one in [next(published, None)] if one is not None}
+    until_ms = int(until.timestamp() * 1000)
+    return [
+        one
+        for one in table.metadata.snapshots
+        if one.timestamp_ms <= until_ms and one.snapshot_id not in kept
+    ]
+
+
+def _tags(table: "Table") -> list[str]:
+    from pyiceberg.table.refs import SnapshotRefType
+
+    refs = table.metadata.refs.items()
+    return sorted(tag for tag, ref in refs if ref.snapshot_ref_type == SnapshotRefType.TAG)
+
+
+def _is_hint(file: StoredFile) -> bool:
+    """Whether it is what catalogs without a database find their table by."""
+    return file.path.endswith("/version-hint.text")

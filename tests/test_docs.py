@@ -1,0 +1,95 @@
+"""The docs say what is there: commands, settings, links, and the domain in the README."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from lakeline.cli import main
+from lakeline.resource import Lakehouse
+from resources.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def commands(group: click.Command, path: str = "lakeline") -> list[str]:
+    if not isinstance(group, click.Group):
+        return [path]
+    return [one for name, command in group.commands.items() for one in commands(command, f"{path} {name}")]
+
+
+@pytest.mark.parametrize("command", commands(main))
+def test_every_command_is_documented(command):
+    assert f"## `{command}" in (ROOT / "docs/cli.md").read_text()
+
+
+def test_no_command_is_documented_that_is_not_there():
+    documented = re.findall(r"^## `(lakeline[a-z -]*?)(?: [A-Z\[].*)?`", (ROOT / "docs/cli.md").read_text(), re.M)
+    assert set(documented) == set(commands(main))
+
+
+@pytest.mark.parametrize("command", commands(main))
+def test_every_command_explains_itself(command):
+    shown = CliRunner().invoke(main, [*command.split()[1:], "--help"])
+    assert shown.exit_code == 0
+    assert len(shown.output) > 100
+
+
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_is_documented(name):
+    assert f"`{PREFIX}{name.upper()}`" in (ROOT / "docs/settings.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
+    missing = [link for link in links if "://" not in link and not (page.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.M))))
+def test_the_targets_that_the_readme_names_exist(target):
+    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_commands_that_the_readme_names_exist():
+    named = re.findall(r"\.venv/bin/(lakeline (?:lake )?[a-z]+)", README)
+    assert named
+    assert set(named) <= set(commands(main))
+
+
+def test_the_domain_in_the_readme_materializes(tmp_path, monkeypatch):
+    source = re.search(r"```python\n(import datetime.*?)```", README, re.S)
+    assert source is not None
+    (tmp_path / "readme_domain.py").write_text(source[1])
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "readme_domain", raising=False)
+    import readme_domain
+
+    house = Lakehouse(
+        catalog_uri=f"sqlite:///{tmp_path / 'catalog.db'}",
+        warehouse=str(tmp_path / "warehouse"),
+        locks=str(tmp_path / "locks"),
+        ledger_url=f"sqlite:///{tmp_path / 'ledger.db'}",
+        models=str(tmp_path / "models"),
+        reports=str(tmp_path / "reports"),
+        reports_url="http://127.0.0.1:1",
+    )
+    tags = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-01-04"}
+    result = dg.materialize(readme_domain.shop.assets, resources={"lakehouse": house}, tags=tags)
+
+    assert result.success
+    spent = house.lake.load("shop.spending").scan().to_arrow().to_pylist()
+    assert len(spent) == 4
+    rejected = house.lake.load("shop_quarantine.orders").scan().to_arrow().to_pylist()
+    assert {row["rule"] for row in rejected} == {"amount_cents.ge"}
+    rebuilt = house.ledger.consumers("shop/orders_clean", "2026-01-01")
+    assert sorted(one.partition for one in rebuilt if one.asset == "shop/spending") == ["2026-01-01", "2026-01-02", "2026-01-03"]
