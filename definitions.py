@@ -6,13 +6,19 @@ import dagster as dg
 @dg.definitions
 def defs() -> dg.Definitions:
     """Every asset, check, job, sensor and resource, loaded when Dagster asks and not on import."""
-    from assets.flights import clean, domain, features, models, monitoring, raw
+    from assets import flights
+    from lakeline.domain import load_domain
     from resources import build_resources, load_settings
+    from sensors.replay import replay_sensor
 
-    modules = (raw, clean, features, models, monitoring)
-    assert all(modules), "importing a module declares its assets"
+    settings = load_settings()
+    domains = [load_domain(package) for package in (flights,)]
+    assets = [asset for domain in domains for asset in domain.assets]
+    everything = dg.define_asset_job("everything", dg.AssetSelection.all(), description="The whole graph, for a range of days.")
     return dg.Definitions(
-        assets=domain.flights.assets,
-        resources=build_resources(load_settings()),
+        assets=assets,
+        jobs=[everything],
+        sensors=[replay_sensor(assets, is_replaying=bool(settings.replay_start))],
+        resources=build_resources(settings),
         executor=dg.in_process_executor,
     )

@@ -122,7 +122,7 @@ def _overwrite(place: Path, frames: Frames) -> None:
 def _peak_mib(name: str, root: Path, days: int) -> float:
     import polars as pl
 
-    frames = [pl.read_ipc(root / f"{day:03}.arrow", memory_map=False) for day in range(days)]
+    frames = [pl.read_ipc(root / f"{day:03}.arrow") for day in range(days)]
     way = {"publish": _publish, "plain": _plain}[name]
     with _folder(root / name) as place:
         return peak_over(lambda: way(place, frames))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 ROWS_A_DAY = 50_000
+VIEWS_A_VISIT = 5
 USERS = 200_000
 FIRST_DAY = dt.date(2023, 1, 1)
 COUNTRIES = ("DE", "ES", "FR", "GB", "IT", "JP", "NL", "PL", "SE", "US")
@@ -46,39 +47,52 @@ def window_of(days: int) -> Window:
 
 
 def day_of_events(day: int, *, rows: int = ROWS_A_DAY, seed: int = 0) -> "pl.DataFrame":
-    """The events of one day in order of time; the same for the same arguments."""
+    """The events of one day in order of time; the same for the same arguments.
+
+    A visit has five views on average; its user, place and device are those of the visit.
+    """
     import numpy as np
     import polars as pl
 
     random = np.random.default_rng([seed, day])
-    start_us = int(dt.datetime.combine(FIRST_DAY + dt.timedelta(days=day), dt.time(), dt.UTC).timestamp()) * 10**6
-    event_us = start_us + np.sort(random.integers(0, 86_400 * 10**6, rows))
-    amount = np.round(random.lognormal(3, 1, rows), 2).clip(0, 100_000)
+    visits = rows // VIEWS_A_VISIT
+    visit = np.sort(random.integers(0, visits, rows))
+    position = np.arange(rows) - np.searchsorted(visit, visit)
+    midnight_us = int(window_of(day + 1).end.timestamp() - 86_400) * 10**6
+    began_us = random.integers(0, 80_000 * 10**6, visits)
+    # A view half a minute, and a visit of 60 views ends before midnight; the microsecond tells views apart.
+    event_us = midnight_us + began_us[visit] + position * 40_000_000 + random.integers(0, 30 * 10**6, rows)
+    user = random.integers(0, USERS, visits)
+    home_deg = np.round(np.random.default_rng(seed).uniform(-60, 70, USERS), 4)
     columns = {
         "event_ts": event_us,
-        "user_id": random.integers(0, USERS, rows),
-        "received_ts": event_us + random.integers(10_000, 5_000_000, rows),
-        "session_id": random.integers(0, 10**9, rows),
-        "position": random.geometric(0.2, rows).astype(np.int32),
+        "user_id": user[visit],
+        "received_ts": (event_us + random.integers(10_000, 5_000_000, rows)) // 1000 * 1000,
+        "session_id": random.integers(0, 10**9, visits)[visit],
+        "position": position.astype(np.int32),
         "status": random.choice(np.array([200, 301, 404, 500], np.int32), rows, p=[0.94, 0.03, 0.02, 0.01]),
         "size_bytes": random.lognormal(9, 1.5, rows).astype(np.int64).clip(0, 10**9),
-        "amount": amount,
+        "amount": np.round(random.lognormal(3, 1, rows), 2).clip(0, 100_000),
         "latency_ms": np.round(random.gamma(2, 40, rows), 1),
-        "latitude_deg": np.round(random.uniform(-60, 70, rows), 4),
-        "score": random.beta(1, 8, rows),
-        "country": random.integers(0, len(COUNTRIES), rows),
-        "device": random.integers(0, len(DEVICES), rows),
+        "latitude_deg": home_deg[user[visit]],
+        "score": np.round(random.beta(1, 8, rows), 5),
+        "country": (user % 97 % len(COUNTRIES))[visit],
+        "device": random.integers(0, len(DEVICES), visits)[visit],
         "page": random.zipf(1.5, rows) % 400,
-        "is_new": random.random(rows) < 0.2,
+        "is_new": (random.random(visits) < 0.2)[visit],
     }
     utc = pl.Datetime("us", "UTC")
-    return pl.DataFrame(columns).with_columns(
-        pl.col("event_ts", "received_ts").cast(utc),
-        user_id=pl.format("user-{}", pl.col("user_id").cast(pl.String).str.zfill(8)),
-        amount=pl.when(pl.col("score") > 0.05).then("amount"),
-        country=_named("country", COUNTRIES),
-        device=_named("device", DEVICES),
-        page=pl.format("/shop/item-{}", "page"),
+    return (
+        pl.DataFrame(columns)
+        .with_columns(
+            pl.col("event_ts", "received_ts").cast(utc),
+            user_id=pl.format("user-{}", pl.col("user_id").cast(pl.String).str.zfill(8)),
+            amount=pl.when(pl.col("score") > 0.05).then("amount"),
+            country=_named("country", COUNTRIES),
+            device=_named("device", DEVICES),
+            page=pl.format("/shop/item-{}", "page"),
+        )
+        .sort("event_ts")
     )
 
 

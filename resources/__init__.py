@@ -4,15 +4,34 @@ from pathlib import Path
 from typing import Any
 
 from assets.flights.archive import FlightArchive
+from lakeline.deployment import Deployment
 from lakeline.resource import Lakehouse
-from resources.settings import Settings, load_settings
+from resources.settings import PREFIX, Settings, load_settings
 
 __all__ = ["Settings", "build_resources", "load_settings"]
 
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Every resource that the assets ask for, by its key."""
-    return {"lakehouse": lakehouse(settings), "archive": flight_archive(settings)}
+    return {"lakehouse": lakehouse(settings), "archive": flight_archive(settings), "deployment": deployment(settings)}
+
+
+def deployment(settings: Settings) -> Deployment:
+    """Where everything that stays on this machine is, and the half year that the demo builds."""
+    return Deployment(
+        state=str(settings.state.absolute()),
+        dagster_home=str(settings.dagster_home.absolute()),
+        demo_from=f"{settings.flights_year}-01-01",
+        demo_to=f"{settings.flights_year}-06-30",
+        replay_anchor=str(replay_anchor(settings)),
+        replay_start_variable=f"{PREFIX}REPLAY_START",
+        replay_speed_variable=f"{PREFIX}REPLAY_SPEED",
+    )
+
+
+def replay_anchor(settings: Settings) -> Path:
+    """File that remembers where the replay is."""
+    return settings.state.absolute() / "replay.json"
 
 
 def lakehouse(settings: Settings) -> Lakehouse:
@@ -36,6 +55,6 @@ def flight_archive(settings: Settings) -> FlightArchive:
         folder=settings.flights_folder,
         replay_start=settings.replay_start,
         replay_speed=settings.replay_speed,
-        replay_anchor=str(Path(settings.state).absolute() / "replay.json"),
+        replay_anchor=str(replay_anchor(settings)),
         replay_can_jump=True,
     )

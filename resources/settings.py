@@ -20,8 +20,9 @@ class UnknownSettingError(SettingsError):
     """The environment sets something that is no setting."""
 
     def __init__(self, name: str, known: list[str]) -> None:
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {close[0]}?" if close else f"Known are {', '.join(known)}."
+        bare = [one.removeprefix(PREFIX) for one in known]
+        close = difflib.get_close_matches(name.removeprefix(PREFIX), bare, n=1)
+        hint = f"Did you mean {PREFIX}{close[0]}?" if close else f"Known are {', '.join(known)}."
         super().__init__(f"Unknown setting {name}. {hint}")
 
 

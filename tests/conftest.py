@@ -4,10 +4,14 @@ import os
 import uuid
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from lakeline.lake import Lake
+from lakeline.ledger import Ledger
+from tests.lakes import Store, embedded, on_servers
 from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_client, seaweedfs
 
 REQUIRED = "LAKELINE_REQUIRE_SERVICES"
@@ -47,6 +51,24 @@ def s3(s3_server: S3) -> S3:
     store = replace(s3_server, bucket=f"test-{uuid.uuid4().hex[:12]}")
     s3_client(store).create_bucket(Bucket=store.bucket)
     return store
+
+
+@pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.services)])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """Where a fresh lake is: a folder with SQLite, and once more on Postgres and S3."""
+    if request.param == "embedded":
+        return embedded(tmp_path)
+    return on_servers(
+        tmp_path, request.getfixturevalue("postgres_url"), request.getfixturevalue("s3")
+    )
+
+
+@pytest.fixture
+def lake_and_ledger(store: Store) -> Iterator[tuple[Lake, Ledger]]:
+    """A fresh lake and ledger, on each kind of store."""
+    ledger = store.ledger()
+    yield store.lake(), ledger
+    ledger.close()
 
 
 @pytest.hookimpl(hookwrapper=True)

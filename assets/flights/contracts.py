@@ -61,7 +61,7 @@ class Plane(Contract, version="1.0"):
     """One row a plane that was registered in the United States."""
 
     tailnum: str = column("Registration", key=True)
-    built_year: int | None = column("Year of manufacture", ge=1920, le=2013, on_fail="blank")
+    built_year: int | None = column("Year of manufacture", ge=1920, le=2100, on_fail="blank")
     kind: str | None = column("Type of aircraft")
     manufacturer: str | None = column("Manufacturer")
     model: str | None = column("Model")

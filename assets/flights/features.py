@@ -100,6 +100,6 @@ def carrier_punctuality(window: Window, departures: Table) -> "pl.DataFrame":
 @flights.feature_view(
     contract=WeatherAtOrigin, reads=[weather_clean], entities=["origin"], ttl="6h", fresh="36h"
 )
-def weather_at_origin(window: Window, weather: Table) -> "pl.LazyFrame":  # noqa: ARG001 - the handle keeps to the window
+def weather_at_origin(window: Window, weather: Table) -> "pl.LazyFrame":
     """The hourly weather of an origin, known an hour after the report."""
     return weather.read(columns=list(WeatherAtOrigin.columns))

@@ -24,10 +24,10 @@ def departures(window: Window, archive: FlightArchive) -> "pl.DataFrame":
         "dest",
         "known_ts",
         "tailnum",
-        dep_delay_min=pl.col("dep_delay").cast(pl.Float64),
-        arr_delay_min=pl.col("arr_delay").cast(pl.Float64),
-        air_time_min=pl.col("air_time").cast(pl.Float64),
-        distance_mi=pl.col("distance").cast(pl.Float64),
+        dep_delay_min="dep_delay",
+        arr_delay_min="arr_delay",
+        air_time_min="air_time",
+        distance_mi="distance",
         is_departed=pl.when(pl.col("known_ts").is_not_null()).then(
             pl.col("dep_time").is_not_null()
         ),
@@ -37,17 +37,15 @@ def departures(window: Window, archive: FlightArchive) -> "pl.DataFrame":
 @flights.table(contract=Weather, source=FlightArchive, fresh="36h", empty="warn")
 def weather(window: Window, archive: FlightArchive) -> "pl.DataFrame":
     """Hourly weather reports at the three origins, one row a report, partitioned by ``days(event_ts)``."""
-    import polars as pl
-
     return archive.weather(window).select(
         "event_ts",
         "origin",
         "observed_ts",
-        line=pl.col("line").cast(pl.Int64),
+        "line",
         temp_f="temp",
         dewpoint_f="dewp",
         humidity_pct="humid",
-        wind_dir_deg=pl.col("wind_dir").cast(pl.Float64),
+        wind_dir_deg="wind_dir",
         wind_speed_mph="wind_speed",
         wind_gust_mph="wind_gust",
         precip_in="precip",

@@ -43,7 +43,9 @@ class ConcurrentBuildError(LakeError):
 
     def __init__(self, asset: str, partition: str, run_id: str | None) -> None:
         self.partition, self.run_id = partition, run_id
-        whom = f"published by run {run_id or '(without an id)'}" if run_id is not None else "removed"
+        whom = (
+            f"published by run {run_id or '(without an id)'}" if run_id is not None else "removed"
+        )
         super().__init__(
             f"Partition {partition or '(whole)'} of '{asset}' was {whom} while this run was building "
             "it, with other rows. Theirs stand and nothing of this run was published. Run again to build on top."
@@ -103,7 +105,13 @@ def commit_and_record(lake: "Lake", ledger: "Ledger", change: Change, meter: "Me
             discard(change.table, change.staged)
             raise
         try:
-            quarantine(lake, table_of(change.asset), change.rejected, [one.partition for one in change.builds], change.batch)
+            quarantine(
+                lake,
+                table_of(change.asset),
+                change.rejected,
+                [one.partition for one in change.builds],
+                change.batch,
+            )
             snapshot_id = _commit(change)
         except BaseException as error:
             _settle(lake, ledger, change, error)

@@ -199,51 +199,36 @@ def _ledger(project: "Project") -> Iterator[Finding]:
 
 
 def _agreement(project: "Project") -> Iterator[Finding]:
-    """Whether the newest snapshot of each table is the one that the ledger saw."""
+    """Whether each table still builds on what the ledger saw published last."""
+    from lakeline.lake.commit import refuse_foreign, refuse_set_back
+
     house = project.house
     if _is_unborn(house.ledger_url) or _is_unborn(house.catalog_uri):
         return
-    from lakeline.lake.commit import is_ours
-
     agreeing = 0
     for one in house.ledger.summary():
-        known, table = house.ledger.last_snapshot(one.asset), house.lake.find(one.asset.replace("/", ".", 1))
-        head = table.current_snapshot() if table else None
-        if known is None and head is None:
+        published, table = house.ledger.last_snapshot(one.asset), house.lake.find(one.asset.replace("/", ".", 1))
+        if table is None or table.current_snapshot() is None:
+            if published is not None:
+                yield _gone(one.asset)
             continue
-        if head is None:
-            yield Finding(
-                status="fail",
-                subject="lake",
-                said=f"the ledger knows {one.asset}, and the lake has no such table or snapshot",
-                todo="Restore the catalog and the ledger from the same moment, or build the asset again.",
-            )
-        elif not is_ours(head):
-            yield Finding(
-                status="fail",
-                subject="lake",
-                said=f"the newest snapshot of {one.asset}, {head.snapshot_id}, is another writer's",
-                todo=f"Keep it with: lakeline lake adopt {one.asset}; undo it with: lakeline lake rollback {one.asset}",
-            )
-        elif head.snapshot_id != known and _is_publish(head.snapshot_id, project, one.asset):
-            yield Finding(
-                status="warn",
-                subject="lake",
-                said=f"{one.asset} is at snapshot {head.snapshot_id}, and the ledger at {known}",
-                todo="If no run is building it, its next run repairs this by itself.",
-            )
-        else:
-            agreeing += 1
+        try:
+            refuse_foreign(table)
+            refuse_set_back(table, published)
+        except LakelineError as error:
+            yield Finding(status="fail", subject="lake", said=f"{one.asset} is not what was published", todo=str(error))
+            continue
+        agreeing += 1
     yield Finding(status="ok", subject="lake", said=f"{count(agreeing, 'table')} as the ledger knows them")
 
 
-def _is_publish(snapshot_id: int, project: "Project", asset: str) -> bool:
-    """Whether a snapshot is a publish that the ledger has yet to record, and not one of maintenance."""
-    from lakeline.lake.commit import committed_batches
-
-    table = project.house.lake.load(asset.replace("/", ".", 1))
-    batches = {snapshot: batch for batch, snapshot in committed_batches(table).items()}
-    return batches.get(snapshot_id) in project.house.ledger.unpublished(asset)
+def _gone(asset: str) -> Finding:
+    return Finding(
+        status="fail",
+        subject="lake",
+        said=f"the ledger knows {asset}, and the lake has no such table or snapshot",
+        todo="Restore the catalog and the ledger from the same moment, or build the asset again.",
+    )
 
 
 def _is_unborn(url: str) -> bool:

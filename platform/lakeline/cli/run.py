@@ -49,9 +49,9 @@ class Outcome:
             self.failures[asset_of(event)] = failure_text(event)
         elif event.is_step_skipped:
             self.skipped.append(asset_of(event))
-        elif event.event_type_value == "RUN_FAILURE" and not self.failures:
+        elif event.is_job_failure and not self.failures:
             self.failures["the run"] = event.message or "failed before its first step"
-        elif event.event_type_value == "RUN_SUCCESS":
+        elif event.is_job_success:
             self.is_successful = True
 
 

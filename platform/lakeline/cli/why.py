@@ -56,7 +56,7 @@ def _grown(branch: "Tree", reason: "Reason") -> "Tree":
     for line in _facts(reason):
         branch.add(line)
     for reading in reason.readings:
-        twig = branch.add(f"read [bold]{reading.asset}[/bold] {_which(reading)}")
+        twig = branch.add(f"read [bold]{reading.asset}[/bold] {_which(reading)}".rstrip())
         for line in _reading_facts(reading):
             twig.add(line)
         if reading.origin is not None:

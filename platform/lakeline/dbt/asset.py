@@ -89,7 +89,7 @@ def _check(test: DbtTest, result: Any) -> Check:
         name=test.check,
         passed=str(result.status) == "pass",
         description=str(result.message or "") or test.description,
-        is_blocking=test.is_blocking,
+        is_blocking=str(result.status) == "fail",  # error_if may make a warning of a test's error
         numbers={"failures": failures, "dbt_test": test.unique_id},
     )
 

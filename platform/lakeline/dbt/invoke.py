@@ -55,7 +55,7 @@ def build(project: Path, model: DbtModel, window: Window | None) -> list[Any]:
         runner = _runner(_manifest(project, manifest_path(project).stat().st_mtime_ns))
         try:
             result = runner.invoke(
-                ["--quiet", "build", "--select", model.name, *_places(project, Path(folder))]
+                ["--quiet", "build", *_selection(model), *_places(project, Path(folder))]
             )
         finally:
             _forget_session()
@@ -72,6 +72,12 @@ def build(project: Path, model: DbtModel, window: Window | None) -> list[Any]:
     if broken:
         raise DbtFailedError(model.name, broken)
     return results
+
+
+def _selection(model: DbtModel) -> list[str]:
+    """The model and its own tests; a test of another model that reads this one is the other's."""
+    tests = [test.name for test in model.tests]
+    return ["--indirect-selection", "empty", "--select", model.name, *tests]
 
 
 def _places(project: Path, target: Path) -> list[str]:

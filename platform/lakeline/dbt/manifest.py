@@ -5,7 +5,7 @@ Read as JSON, because loading the code location must not import dbt, which costs
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -40,11 +40,13 @@ class DbtTest:
 
     Attributes:
         check: Name of the asset check.
+        name: dbt's name of the test, by which it is selected.
         unique_id: dbt's name of the node.
         is_blocking: Whether its severity is ``error``.
     """
 
     check: str
+    name: str
     unique_id: str
     description: str
     is_blocking: bool
@@ -56,7 +58,7 @@ class DbtModel:
 
     Attributes:
         parents: ``schema.name`` of every source and model that it or its tests read.
-        checksum: Changes with the model's SQL, its tests, and the macros that it calls.
+        checksum: Changes with the SQL and settings of the model and its tests, and the macros that they call.
         path: File of its SQL.
     """
 
@@ -136,7 +138,11 @@ def read_manifest(project: Path) -> dict[str, Any]:
     made = path.stat().st_mtime_ns
     if newer := [file for file in project_files(project) if file.stat().st_mtime_ns > made]:
         raise ManifestMissingError(project, f"is older than {newer[0].relative_to(project)}")
-    return _parsed(path, made)
+    content = _parsed(path, made)
+    files = {node["original_file_path"] for node in content["nodes"].values()}
+    if gone := sorted(file for file in files if not (project / file).exists()):
+        raise ManifestMissingError(project, f"knows {gone[0]}, which is gone")
+    return content
 
 
 def manifest_path(project: Path) -> Path:
@@ -158,7 +164,12 @@ def _parsed(path: Path, _made: int) -> dict[str, Any]:
 
 
 def _tests(node: Mapping[str, Any], model: str) -> bool:
-    return node["resource_type"] == "test" and node.get("attached_node") == model
+    """Whether a node is a test of the model: declared beside it, or a query of its own that reads no other model."""
+    if node["resource_type"] != "test":
+        return False
+    if node.get("attached_node"):
+        return bool(node["attached_node"] == model)
+    return [one for one in node["depends_on"]["nodes"] if one.startswith("model.")] == [model]
 
 
 def _test(node: Mapping[str, Any]) -> DbtTest:
@@ -169,6 +180,7 @@ def _test(node: Mapping[str, Any]) -> DbtTest:
     )
     return DbtTest(
         check=node["config"].get("meta", {}).get("check") or check,
+        name=node["name"],
         unique_id=node["unique_id"],
         description=node["description"],
         is_blocking=str(node["config"].get("severity", "error")).lower() == "error",
@@ -180,10 +192,22 @@ def _relation(content: Mapping[str, Any], unique_id: str) -> str:
     return f"{node['schema']}.{node.get('identifier') or node['alias']}"
 
 
-def _checksum(content: Mapping[str, Any], nodes: list[dict[str, Any]]) -> str:
-    macros = sorted({macro for node in nodes for macro in node["depends_on"]["macros"]})
-    texts = [node["raw_code"] for node in nodes]
-    texts += [
-        content["macros"][macro]["macro_sql"] for macro in macros if macro in content["macros"]
-    ]
-    return hashlib.sha256("\0".join(texts).encode()).hexdigest()[:12]
+def _checksum(content: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
+    waiting = [macro for node in nodes for macro in node["depends_on"]["macros"]]
+    said = {f"{node['raw_code']} {_settings(node)}" for node in nodes}
+    seen: set[str] = set()
+    while waiting:
+        macro = content["macros"].get(name := waiting.pop())
+        # Macros of dbt itself come with its version, which stands in the lock file.
+        if macro is None or name in seen or macro["package_name"] != nodes[0]["package_name"]:
+            continue
+        seen.add(name)
+        said.add(macro["macro_sql"])
+        waiting += macro["depends_on"]["macros"]
+    return hashlib.sha256("\0".join(sorted(said)).encode()).hexdigest()[:12]
+
+
+def _settings(node: Mapping[str, Any]) -> str:
+    """What beside its SQL decides what a node does."""
+    arguments = (node.get("test_metadata") or {}).get("kwargs")
+    return json.dumps([node["unrendered_config"], arguments], sort_keys=True)

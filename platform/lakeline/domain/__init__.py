@@ -6,4 +6,15 @@ from lakeline.domain.loading import load_domain
 from lakeline.domain.outcome import Check, Report, Rows
 from lakeline.domain.reads import Read, latest, past
 
-__all__ = ["Check", "Daily", "Domain", "Read", "Report", "Rows", "Table", "latest", "load_domain", "past"]
+__all__ = [
+    "Check",
+    "Daily",
+    "Domain",
+    "Read",
+    "Report",
+    "Rows",
+    "Table",
+    "latest",
+    "load_domain",
+    "past",
+]

@@ -1,7 +1,7 @@
 """One run of a table asset: open what it reads, call the function, publish, and tell Dagster."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -11,13 +11,13 @@ from lakeline.domain.handles import Table, open_table
 from lakeline.domain.model_handle import ModelHandle, open_model
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check, Rows, as_rows, frames_of
-from lakeline.domain.results import contract_check, failed_contract_check, table_metadata
+from lakeline.domain.results import contract_check, failed_contract_check, skipped, table_metadata
 from lakeline.errors import AuditError, DomainError, LakelineError
 from lakeline.lake.partitions import WHOLE
 from lakeline.window import Window
 
 if TYPE_CHECKING:
-    from lakeline.ledger import Ledger
+    from lakeline.ledger import Current
     from lakeline.publishing import Provenance
     from lakeline.resource import Lakehouse
 
@@ -65,8 +65,8 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
     mend(house.lake, house.ledger, node.asset)
     seen = house.ledger.current(node.asset, list(keys))
     handles = [open_handle(house, one, node, window) for one in node.reads]
-    if context.run.tags.get(IF_CHANGED) == "true" and is_current(house.ledger, node, keys):
-        yield from _skipped(node, len(keys))
+    if context.run.tags.get(IF_CHANGED) == "true" and is_current(node, keys, seen):
+        yield from skipped(context, keys, seen)
         return
     source = getattr(context.resources, node.extras["source_key"]) if node.source else None
     rows = call(node, window, handles, source)
@@ -143,12 +143,16 @@ def window_of(context: dg.AssetExecutionContext, node: Node) -> Window | None:
     return Window.of_days(context.partition_key_range.start, context.partition_key_range.end)
 
 
-def is_current(ledger: "Ledger", node: Node, keys: Sequence[str]) -> bool:
-    """Whether every partition was built by this code from the present versions of its inputs."""
-    current = ledger.current(node.asset, list(keys))
-    if any(key not in current or current[key].code_version != node.code_version for key in keys):
+def is_current(node: Node, keys: Sequence[str], current: "Mapping[str, Current]") -> bool:
+    """Whether every partition was built by this code from the present versions of its inputs.
+
+    Never for an asset with a source: what that holds is known only by reading it.
+    """
+    if node.source is not None or any(key not in current for key in keys):
         return False
-    return not any(current[key].marked for key in keys)
+    return all(
+        current[key].code_version == node.code_version and not current[key].marked for key in keys
+    )
 
 
 @contextmanager
@@ -159,15 +163,6 @@ def as_failure(context: dg.AssetExecutionContext) -> Iterator[None]:
     except LakelineError as error:
         context.log.error("%s", error)
         raise dg.Failure(description=str(error), allow_retries=error.can_retry) from error
-
-
-def _skipped(node: Node, partitions: int) -> Iterator[Any]:
-    checks = ("contract",) if not node.reads else ("contract", "reads")
-    for name in (*checks, *node.extras.get("checks", ())):
-        yield Check(
-            name=name, passed=True, description="Nothing changed since the last build."
-        ).result()
-    yield dg.MaterializeResult(metadata={"partitions_unchanged": partitions, "skipped": True})
 
 
 def _reads_check(

@@ -78,7 +78,7 @@ def make_asset(
     """The ordinary Dagster asset of a node, registered so that other assets can read it."""
 
     # Without a return annotation: Dagster would read an iterator's as an output type.
-    def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
         yield from run(context)
 
     body.__name__ = node.name

@@ -2,16 +2,20 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+from dagster import DagsterEventType
 
 from lakeline.domain.outcome import Rows
 from lakeline.errors import AuditError
 
 if TYPE_CHECKING:
+    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
+
     from lakeline.contract.audit import Violation
+    from lakeline.ledger import Current
     from lakeline.publishing import Publication
 
 ACTIONS = {
@@ -59,15 +63,52 @@ def table_metadata(
         found["snapshot_id"] = str(done.snapshot_id)
     if watermark is not None:
         found["watermark"] = dg.MetadataValue.timestamp(watermark)
-    return dg.MaterializeResult(value=None, metadata=found, data_version=_data_version(done, keys))
+    return dg.MaterializeResult(
+        value=None, metadata=found, data_version=_data_version(done.versions, keys)
+    )
 
 
-def _data_version(done: "Publication", keys: Sequence[str]) -> dg.DataVersion:
+def skipped(
+    context: dg.AssetExecutionContext, keys: Sequence[str], current: "Mapping[str, Current]"
+) -> Iterator[Any]:
+    """What a run says of partitions that it found as they should be: their versions, and what checks said last."""
+    checks = [spec.key for spec in context.assets_def.check_specs]
+    last = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
+    yield from (_repeated(key, last.get(key)) for key in checks)
+    versions = {key: current[key].version for key in keys}
+    metadata: dict[str, Any] = {"partitions_changed": 0, "partitions": len(keys), "skipped": True}
+    if len(keys) == 1:
+        metadata["dagster/row_count"] = current[keys[0]].rows
+    yield dg.MaterializeResult(
+        value=None, metadata=metadata, data_version=_data_version(versions, keys)
+    )
+
+
+def _repeated(
+    key: dg.AssetCheckKey, last: "AssetCheckExecutionRecord | None"
+) -> dg.AssetCheckResult:
+    """The last result again: a skipped run found nothing out."""
+    event = last.event.dagster_event if last is not None and last.event is not None else None
+    if event is None or event.event_type != DagsterEventType.ASSET_CHECK_EVALUATION:
+        return dg.AssetCheckResult(
+            check_name=key.name, passed=True, description="Nothing changed since the last build."
+        )
+    said = event.asset_check_evaluation_data
+    return dg.AssetCheckResult(
+        check_name=key.name,
+        passed=said.passed,
+        severity=said.severity,
+        description=said.description,
+        metadata=said.metadata,
+    )
+
+
+def _data_version(versions: Mapping[str, str], keys: Sequence[str]) -> dg.DataVersion:
     """The content version; for a run over many partitions Dagster takes one for all, so a hash over theirs."""
     if len(keys) == 1:
-        return dg.DataVersion(done.versions[keys[0]])
+        return dg.DataVersion(versions[keys[0]])
     return dg.DataVersion(
-        hashlib.sha256("".join(done.versions[key] for key in keys).encode()).hexdigest()[:32]
+        hashlib.sha256("".join(versions[key] for key in keys).encode()).hexdigest()[:32]
     )
 
 

@@ -113,7 +113,9 @@ def is_project_file(path: str | None) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def _parsed(path: Path, _made: int) -> ast.Module:
-    return ast.fix_missing_locations(_Meaning().visit(ast.parse(path.read_bytes())))
+    tree = ast.parse(path.read_bytes())
+    _Meaning().visit(tree)
+    return tree
 
 
 @functools.lru_cache(maxsize=512)

@@ -78,7 +78,9 @@ class Lake:
             )
         from lakeline.lake.sql import open_sql_catalog
 
-        with self.lock("catalog"):  # two processes that make its tables at once would trip over each other
+        with self.lock(
+            "catalog"
+        ):  # two processes that make its tables at once would trip over each other
             return open_sql_catalog(self.catalog_uri, self.warehouse, self.properties)
 
     def tables(self) -> list[str]:

@@ -151,7 +151,7 @@ def _commit(
     with _quick_transaction(table) as transaction:
         update = transaction.update_snapshot(snapshot_properties=dict(properties))
         overwrite = update.overwrite()
-        overwrite._isolation_operation = Operation.OVERWRITE  # noqa: SLF001 - as Table.overwrite does
+        overwrite._isolation_operation = Operation.OVERWRITE  # as Table.overwrite does
         overwrite.delete_by_predicate(predicate)  # what a concurrent commit may not touch
         for file in stale:
             overwrite.delete_data_file(file)
@@ -163,6 +163,29 @@ def _commit(
     return overwrite.snapshot_id
 
 
+def merge_manifests(table: "Table", properties: Mapping[str, str]) -> None:
+    """Write the manifests of the present snapshot as few large ones; the caller holds the table's lock.
+
+    Those that list only removed files, which replacing leaves behind, go.
+    """
+    with _quick_transaction(table) as transaction:
+        merge = transaction.update_snapshot(snapshot_properties=dict(properties)).merge_append()
+        merge._merge_enabled, merge._min_count_to_merge = True, 2  # else only tables that always merge do
+        with swept(merge):
+            merge.commit()
+            transaction.commit_transaction()
+
+
+def stamp(table: "Table", properties: Mapping[str, str]) -> int:
+    """A snapshot of the same files that says what ``properties`` say; the caller holds the table's lock."""
+    with _quick_transaction(table) as transaction:
+        stamped = transaction.update_snapshot(snapshot_properties=dict(properties)).fast_append()
+        with swept(stamped):
+            stamped.commit()
+            transaction.commit_transaction()
+    return int(stamped.snapshot_id)
+
+
 @contextmanager
 def swept(update: "_SnapshotProducer[Any]") -> Iterator[None]:
     """Remove the manifests of a commit that certainly failed; pyiceberg does so only where it lost a race."""
@@ -170,7 +193,7 @@ def swept(update: "_SnapshotProducer[Any]") -> Iterator[None]:
         yield
     except Exception as error:
         if certainly_failed(error):
-            update._clean_all_uncommitted()  # noqa: SLF001 - as Transaction.commit_transaction does
+            update._clean_all_uncommitted()  # as Transaction.commit_transaction does
         raise
 
 

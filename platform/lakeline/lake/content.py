@@ -6,10 +6,11 @@ fixed), mixed with its column's name by multiply and shift (the finaliser of Mur
 again, and summed over the rows. Sums wrap at 2**64 and do not depend on order. Nulls add nothing, and integers and
 floats count by value at 64 bits: so a new empty column or a widened type leaves the version as it was.
 
-A frame of 500,000 rows x 15 columns takes about a tenth of the time that writing it as Parquet takes.
+Hashing takes about a quarter of the time that writing the same rows as Parquet takes.
 """
 
 import hashlib
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,58 +40,47 @@ def content_version(frame: pl.DataFrame) -> str:
     """
     if frame.height == 0:
         return EMPTY
-    rows = np.zeros(frame.height, dtype=np.uint64)
-    for column in frame.iter_columns():
-        rows += _hashed(column)
-    first = _mixed(rows)
-    second = _mixed(rows + _SECOND_SUM)
-    total = f"{frame.height}:{int(first.sum(dtype=np.uint64))}:{int(second.sum(dtype=np.uint64))}"
+    # One select for all columns: a call for each costs more than the hashing.
+    values = frame.select(_value(name, dtype) for name, dtype in frame.schema.items())
+    rows, scratch = np.zeros((2, frame.height), dtype=np.uint64)
+    for column in values.iter_columns():
+        hashed = column.to_numpy().view(np.uint64) + _seed(column.name)
+        _mix(hashed, scratch)
+        if frame[column.name].null_count():
+            hashed[frame[column.name].is_null().to_numpy()] = 0
+        rows += hashed
+    again = rows + _SECOND_SUM
+    _mix(rows, scratch)
+    _mix(again, scratch)
+    total = f"{frame.height}:{int(rows.sum(dtype=np.uint64))}:{int(again.sum(dtype=np.uint64))}"
     return hashlib.blake2b(total.encode(), digest_size=16).hexdigest()
 
 
-def _hashed(column: pl.Series) -> "NDArray[np.uint64]":
-    """Mixed 64-bit value of each row of a column, shape ``(rows,)``; 0 for nulls."""
-    bits = _bits(column)
-    hashed = _mixed(bits + _seed(column.name))
-    if column.null_count():
-        hashed[column.is_null().to_numpy()] = 0
-    return hashed
-
-
-def _bits(column: pl.Series) -> "NDArray[np.uint64]":
-    if column.dtype.is_float():
+def _value(name: str, dtype: pl.DataType) -> pl.Expr:
+    """A column as numbers of 64 bits; anything where it is null."""
+    column = pl.col(name)
+    if dtype.is_float():
         # -0.0 + 0.0 is 0.0, and every NaN becomes the same one.
-        numbers = (column.cast(pl.Float64) + 0.0).fill_nan(float("nan")).fill_null(0.0)
-        return numbers.to_numpy().view(np.uint64)
-    if (
-        column.dtype == pl.Boolean
-        or column.dtype.is_integer()
-        or column.dtype in {pl.Date, pl.Time}
-    ):
-        return column.to_physical().cast(pl.Int64).fill_null(0).to_numpy().view(np.uint64)
-    if column.dtype == pl.Datetime:
-        return (
-            column.cast(pl.Datetime("us", "UTC"))
-            .to_physical()
-            .fill_null(0)
-            .to_numpy()
-            .view(np.uint64)
-        )
-    text = column if column.dtype in {pl.String, pl.Binary} else column.cast(pl.String)
-    hashed = text.to_frame("text").select(plh.col("text").nchash.xxhash64())
-    return hashed.to_series().fill_null(0).to_numpy()
+        return (column.cast(pl.Float64) + 0.0).fill_nan(float("nan")).fill_null(0.0)
+    if dtype == pl.Datetime:
+        return column.cast(pl.Datetime("us", "UTC")).to_physical().fill_null(0)
+    if dtype == pl.Boolean or dtype.is_integer() or dtype in {pl.Date, pl.Time}:
+        return column.to_physical().cast(pl.Int64).fill_null(0)
+    text = plh.col(name) if dtype in {pl.String, pl.Binary} else plh.col(name).cast(pl.String)
+    return text.nchash.xxhash64().fill_null(0)
 
 
-def _mixed(bits: "NDArray[np.uint64]") -> "NDArray[np.uint64]":
-    mixed = bits ^ (bits >> _SHIFT)
-    mixed *= _MIX_A
-    mixed ^= mixed >> _SHIFT
-    mixed *= _MIX_B
-    mixed ^= mixed >> _SHIFT
-    return mixed
+def _mix(bits: "NDArray[np.uint64]", scratch: "NDArray[np.uint64]") -> None:
+    """Scatter each number over all 64 bits, in place; ``scratch`` is overwritten."""
+    for factor in (_MIX_A, _MIX_B):
+        np.right_shift(bits, _SHIFT, out=scratch)
+        bits ^= scratch
+        bits *= factor
+    np.right_shift(bits, _SHIFT, out=scratch)
+    bits ^= scratch
 
 
+@cache
 def _seed(name: str) -> np.uint64:
-    return np.uint64(
-        int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little")
-    )
+    digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
+    return np.uint64(int.from_bytes(digest, "little"))

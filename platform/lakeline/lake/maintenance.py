@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from lakeline.errors import LakeError, names
 from lakeline.lake.commit import MAINTENANCE, batch_of
+from lakeline.lake.compaction import Compacted, compact
 from lakeline.lake.files import StoredFile, bare, remove, sizes_bytes, stored
 from lakeline.lake.reach import bookkeeping, reach
 
@@ -22,6 +23,17 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
     from lakeline.lake import Lake
+
+__all__ = [
+    "Compacted",
+    "Expired",
+    "Orphans",
+    "compact",
+    "expire",
+    "hold",
+    "release",
+    "remove_orphans",
+]
 
 ALWAYS_KEPT = 2
 """Newest snapshots that never expire: the present one, and the one that a repair goes back to after a crash."""

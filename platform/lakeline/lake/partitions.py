@@ -54,10 +54,12 @@ def by_day(frame: "pl.DataFrame", event_time: str) -> "Mapping[str, pl.DataFrame
 
     if frame.height == 0:
         return {}
-    day = pl.col(event_time).dt.date()
     if not frame[event_time].is_sorted():
         frame = frame.sort(event_time, maintain_order=True)
-    lengths = frame.lazy().group_by(day.alias("day"), maintain_order=True).len().collect()
+    first, last = (frame[event_time][row].date() for row in (0, -1))
+    if first == last:  # the usual frame: counting its days would take longer than all else here
+        return {first.isoformat(): frame}
+    lengths = frame[event_time].dt.date().rle().struct.unnest().select("value", "len")
     parts: dict[str, pl.DataFrame] = {}
     start = 0
     for key, rows in lengths.iter_rows():
@@ -79,7 +81,11 @@ def cut_by_days(frame: "pl.DataFrame", event_time: str, rows: int) -> "Iterator[
     days = None if is_sorted else times.dt.date()
     for first, last, count in _day_groups(times, rows):
         # Comparing the days of all rows for each part costs less than sorting every column.
-        yield frame.slice(start, count) if days is None else frame.filter(days.is_between(first, last))
+        yield (
+            frame.slice(start, count)
+            if days is None
+            else frame.filter(days.is_between(first, last))
+        )
         start += count
 
 

@@ -174,7 +174,11 @@ def _write(table: "Table", frame: "pl.DataFrame", path: str) -> "tuple[FileMetaD
     footer: list[FileMetaData] = []
     with table.io.new_output(path).create() as sink:
         pq.write_table(
-            rows, sink, compression="zstd", use_dictionary=_repeating(frame) or False, metadata_collector=footer
+            rows,
+            sink,
+            compression="zstd",
+            use_dictionary=_repeating(frame) or False,
+            metadata_collector=footer,
         )
         size = sink.tell()
     return footer[0], size

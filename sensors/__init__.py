@@ -1,0 +1,1 @@
+"""When: what launches runs by itself."""
