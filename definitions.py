@@ -14,7 +14,9 @@ def defs() -> dg.Definitions:
     settings = load_settings()
     domains = [load_domain(package) for package in (flights,)]
     assets = [asset for domain in domains for asset in domain.assets]
-    everything = dg.define_asset_job("everything", dg.AssetSelection.all(), description="The whole graph, for a range of days.")
+    everything = dg.define_asset_job(
+        "everything", dg.AssetSelection.all(), description="The whole graph, for a range of days."
+    )
     return dg.Definitions(
         assets=assets,
         jobs=[everything],

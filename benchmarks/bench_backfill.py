@@ -9,11 +9,14 @@ import statistics
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from harness import Measured, event_log_time, measure, open_logged, report
+from benchmarks.harness import LogKind, Measured, event_log_time, measure, open_logged, report
 
-DAYS = ("2013-01-01", "2013-06-30")
+DAYS = {
+    "dagster/asset_partition_range_start": "2013-01-01",
+    "dagster/asset_partition_range_end": "2013-06-30",
+}
 PEAK_MIB = 2048
 FASTER = 2.0
 
@@ -23,8 +26,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=1)
     rounds = parser.parse_args().rounds
-    logs: tuple[Literal["stock", "pooled"], ...] = ("stock", "pooled")
-    found: dict[str, list[Measured]] = {log: [] for log in logs}
+    logs: tuple[LogKind, ...] = ("stock", "pooled")
+    found: dict[LogKind, list[Measured]] = {log: [] for log in logs}
     for _ in range(rounds):
         for log in logs:
             with tempfile.TemporaryDirectory() as folder:
@@ -51,7 +54,7 @@ def main() -> int:
     )
 
 
-def backfill(state: Path, log: Literal["stock", "pooled"]) -> dict[str, float]:
+def backfill(state: Path, log: LogKind) -> dict[str, float]:
     """Materialize the whole graph over `DAYS` in one run, in ``state``."""
     import logging
 
@@ -62,17 +65,10 @@ def backfill(state: Path, log: Literal["stock", "pooled"]) -> dict[str, float]:
 
     assert all((clean, features, models, monitoring, raw))
     logging.disable(logging.INFO)
-    tags = dict(
-        zip(
-            ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end"),
-            DAYS,
-            strict=True,
-        )
-    )
     with open_logged(state / "dagster", log) as instance, event_log_time(instance) as spent:
         resources = build_resources(Settings(state=state))
         if not dg.materialize(
-            domain.flights.assets, instance=instance, resources=resources, tags=tags
+            domain.flights.assets, instance=instance, resources=resources, tags=DAYS
         ).success:
             raise RuntimeError("the run failed")
     return {"event_log_s": spent.wall_s, "events": spent.events}

@@ -112,7 +112,7 @@ def main(arguments: Iterable[str] | None = None) -> int:
         in_child(lambda: _round(place, 0))  # a round in peace, so that there is something to lose
         for number in range(1, options.kills + 1):
             deaths[_crash(place, number, chance)] += 1
-            found = in_child(lambda n=number: _recovered(place, is_mended=n % 2 == 0))
+            found = in_child(lambda n=number: _recovered(place, is_mended=n % 4 < 2))
             sum_of += Verdict(**found)
         unfinished = in_child(lambda: _left_over(place))
         rounds = _published(place)
@@ -179,7 +179,7 @@ def _crash(place: Place, number: int, chance: random.Random) -> str:
     """Start a child that publishes, and have it die; returns what killed it."""
     by_time = number % 2 == 0
     seed = chance.getrandbits(32)
-    dies_after = 0 if by_time else chance.randint(1, 60)
+    dies_after = 0 if by_time else chance.randint(1, 160)
     pause_s = chance.uniform(0.0, LONGEST_S)
     pid = os.fork()
     if pid == 0:
@@ -293,7 +293,9 @@ def _publish(
         inputs = (Input(asset=asset, partition=key, version=v) for key, v in versions.items())
         return Provenance(inputs=tuple(inputs))
 
-    parts = dict(_parts(target, frame.filter(pl.col("value") >= 0) if "value" in frame.columns else frame))
+    parts = dict(
+        _parts(target, frame.filter(pl.col("value") >= 0) if "value" in frame.columns else frame)
+    )
     said = {key: [content_version(part), part.height] for key, part in parts.items()}
     _note(place, {"about": target.asset, "number": number, "versions": said})
     publish(lake, ledger, target, frame, window=WINDOW if target.daily else None, provenance=origin)
@@ -367,8 +369,10 @@ def _quarantine_differs(lake: Lake, target: Target, held: dict[str, pl.DataFrame
     if target is not READINGS or not held:
         return 0
     table = lake.load(quarantine_name(target.table))
-    rejected = scan_polars(table).collect().with_columns(
-        value=pl.col("row").str.json_path_match("$.value").cast(pl.Float64)
+    rejected = (
+        scan_polars(table)
+        .collect()
+        .with_columns(value=pl.col("row").str.json_path_match("$.value").cast(pl.Float64))
     )
     wrong = 0
     for key, part in held.items():

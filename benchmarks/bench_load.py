@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import report
+from benchmarks.harness import report
 
 ROOT = Path(__file__).parents[1]
 ROUNDS = 7

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from events import ROWS_A_DAY, TARGET, Event, day_of_events, window_of
-from harness import measure, peak_over, ratio, report
+from benchmarks.events import ROWS_A_DAY, TARGET, Event, day_of_events, window_of
+from benchmarks.harness import measure, peak_over, ratio, report
 
 from lakeline.lake import Lake
 from lakeline.lake.partitions import window_filter

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 
+LogKind = Literal["stock", "pooled"]
+"""Dagster's own SQLite event log, or lakeline's."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measured:
@@ -133,7 +136,7 @@ def event_log_time(instance: "DagsterInstance") -> Iterator[EventLogTime]:
         del log.store_event, log.store_event_batch
 
 
-def open_logged(folder: Path, log: Literal["stock", "pooled"]) -> "DagsterInstance":
+def open_logged(folder: Path, log: LogKind) -> "DagsterInstance":
     """An instance as lakeline makes it, with lakeline's event log or with Dagster's own."""
     import yaml
 
@@ -148,7 +151,7 @@ def open_logged(folder: Path, log: Literal["stock", "pooled"]) -> "DagsterInstan
 
 
 def materialize_chain(
-    folder: Path, log: Literal["stock", "pooled"], assets: int = 12, days: int = 181
+    folder: Path, log: LogKind, assets: int = 12, days: int = 181
 ) -> EventLogTime:
     """One run over all days of a chain of idle assets with a check each: all of it is Dagster's time."""
     import dagster as dg

@@ -13,7 +13,11 @@ __all__ = ["Settings", "build_resources", "load_settings"]
 
 def build_resources(settings: Settings) -> dict[str, Any]:
     """Every resource that the assets ask for, by its key."""
-    return {"lakehouse": lakehouse(settings), "archive": flight_archive(settings), "deployment": deployment(settings)}
+    return {
+        "lakehouse": lakehouse(settings),
+        "archive": flight_archive(settings),
+        "deployment": deployment(settings),
+    }
 
 
 def deployment(settings: Settings) -> Deployment:

@@ -26,32 +26,45 @@ UNDER_WAY = (
 )
 
 
-def replay_sensor(assets: Sequence[dg.AssetsDefinition], *, is_replaying: bool) -> dg.SensorDefinition:
+def replay_sensor(
+    assets: Sequence[dg.AssetsDefinition], *, is_replaying: bool
+) -> dg.SensorDefinition:
     """The sensor that builds ``assets`` for each day of a replay as it is published.
 
     Args:
         assets: All assets; those that follow the replay are picked from them: daily ones and the reports.
         is_replaying: Whether the settings ask for a replay; without, the sensor is there and off.
     """
-
     followed = [one for one in assets if node_of(one).daily or node_of(one).layer == "monitoring"]
 
     @dg.sensor(
         name="replay",
         target=followed,
-        default_status=dg.DefaultSensorStatus.RUNNING if is_replaying else dg.DefaultSensorStatus.STOPPED,
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if is_replaying
+        else dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=10,
         description="Builds each day that the archive publishes, and the two days before it again.",
     )
-    def replay(context: dg.SensorEvaluationContext, lakehouse: Lakehouse, archive: FlightArchive) -> dg.SensorResult:
+    def replay(
+        context: dg.SensorEvaluationContext, lakehouse: Lakehouse, archive: FlightArchive
+    ) -> dg.SensorResult:
         if not archive.replay_start:
-            return dg.SensorResult(skip_reason="No replay is configured: set LAKELINE_REPLAY_START.")
-        if busy := context.instance.get_run_records(dg.RunsFilter(tags={CAUSE: "replay"}, statuses=[*UNDER_WAY]), limit=1):
-            return dg.SensorResult(skip_reason=f"Run {busy[0].dagster_run.run_id} is still building earlier days.")
+            return dg.SensorResult(
+                skip_reason="No replay is configured: set LAKELINE_REPLAY_START."
+            )
+        if busy := context.instance.get_run_records(
+            dg.RunsFilter(tags={CAUSE: "replay"}, statuses=[*UNDER_WAY]), limit=1
+        ):
+            return dg.SensorResult(
+                skip_reason=f"Run {busy[0].dagster_run.run_id} is still building earlier days."
+            )
         window = days_to_build(lakehouse, archive, followed)
         if window is None:
             published = archive.published_until()
-            return dg.SensorResult(skip_reason=f"Every day until {published:%Y-%m-%d} is built; the next is not published.")
+            return dg.SensorResult(
+                skip_reason=f"Every day before {published:%Y-%m-%d} is built; the next is not published yet."
+            )
         return dg.SensorResult(run_requests=[_request(window, followed)])
 
     return replay
@@ -87,5 +100,9 @@ def _request(window: Window, assets: Sequence[dg.AssetsDefinition]) -> dg.RunReq
     return dg.RunRequest(
         run_key=f"{first} to {last}",
         asset_selection=[one.key for one in assets],
-        tags={"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last, CAUSE: "replay"},
+        tags={
+            "dagster/asset_partition_range_start": first,
+            "dagster/asset_partition_range_end": last,
+            CAUSE: "replay",
+        },
     )

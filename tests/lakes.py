@@ -95,7 +95,7 @@ def readings(*days: str, base: float = 10.0, rows: int = 4) -> pl.DataFrame:
         {
             "event_ts": starts,
             "sensor": [f"s{i % 2}" for i in range(len(starts))],
-            "celsius": [base + i for i in range(len(starts))],
+            "celsius": [base + i % rows for i in range(len(starts))],
             "volts": [3.0] * len(starts),
             "level": [1] * len(starts),
         },
@@ -108,9 +108,7 @@ def publish_days(
 ) -> Publication:
     """Publish `readings` of the days."""
     window = Window.of_days(days[0], days[-1])
-    return publish(
-        lake, ledger, READINGS, readings(*days, base=base), window=window, run_id=run_id
-    )
+    return publish(lake, ledger, READINGS, readings(*days, base=base), window=window, run_id=run_id)
 
 
 def rows_of(lake: Lake, target: Target = READINGS) -> pl.DataFrame:
@@ -137,6 +135,8 @@ def snapshots_of(lake: Lake, target: Target = READINGS) -> list[int]:
 
 def assert_true_ledger(lake: Lake, ledger: Ledger, target: Target = READINGS) -> None:
     """The ledger says what the lake holds, and nothing is under way."""
-    known = {key: version for key, version in ledger.versions(target.asset).items() if version != "empty"}
+    known = {
+        key: version for key, version in ledger.versions(target.asset).items() if version != "empty"
+    }
     assert known == versions_of(lake, target)
     assert ledger.pending(target.asset) == []

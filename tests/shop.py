@@ -74,7 +74,9 @@ def sales_frame(rows: Iterable[Row], window: Window | None = None) -> pl.DataFra
     return frame.filter(pl.col("event_ts") >= window.start, pl.col("event_ts") < window.end)
 
 
-def sales_asset(domain: Domain, rows: Iterable[Row] = SALES, **settings: Any) -> dg.AssetsDefinition:
+def sales_asset(
+    domain: Domain, rows: Iterable[Row] = SALES, **settings: Any
+) -> dg.AssetsDefinition:
     """A daily raw table; changing a list of rows changes what the next run finds."""
 
     @domain.table(contract=Sale, layer="raw", **settings)
@@ -123,7 +125,9 @@ class Run:
                 if data.user_failure_data is not None:
                     return str(data.user_failure_data.description)
                 error = data.error
-                return str(error.cause.message if error and error.cause else error and error.message)
+                return str(
+                    error.cause.message if error and error.cause else error and error.message
+                )
         return ""
 
     def check(self, asset: str, name: str) -> dg.AssetCheckEvaluation:
@@ -138,7 +142,11 @@ class Run:
     def materializations(self, asset: str) -> list[dg.AssetMaterialization]:
         """What the run told Dagster that it materialized, a partition each."""
         events = [one for one in self.result.get_asset_materialization_events() if one.asset_key]
-        return [one.materialization for one in events if one.asset_key and one.asset_key.path[-1] == asset]
+        return [
+            one.materialization
+            for one in events
+            if one.asset_key and one.asset_key.path[-1] == asset
+        ]
 
 
 def run(

@@ -139,8 +139,12 @@ def test_processes_that_jump_at_once_end_at_the_latest_moment(tmp_path: Path) ->
     assert replay(tmp_path, Wall(0.0), speed=0.0).now() == START + 30 * DAY
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"wall_s": 1}', '{"wall_s": 1, "replay": "soon", "speed": 1}'])
+@pytest.mark.parametrize(
+    "content", ["", "{", "[]", '{"wall_s": 1}', '{"wall_s": 1, "replay": "soon", "speed": 1}']
+)
 def test_a_damaged_anchor_is_named(tmp_path: Path, content: str) -> None:
     (tmp_path / "replay.json").write_text(content)
-    with pytest.raises(AnchorError, match=r"replay\.json does not say where the replay is\. Delete it"):
+    with pytest.raises(
+        AnchorError, match=r"replay\.json does not say where the replay is\. Delete it"
+    ):
         replay(tmp_path, Wall()).now()

@@ -35,7 +35,9 @@ def test_building_resources_opens_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_the_environment_gives_the_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_environment_gives_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("LAKELINE_STATE", str(tmp_path))
     monkeypatch.setenv("LAKELINE_LEDGER_URL", "postgresql://u@db/ledger")
     monkeypatch.setenv("LAKELINE_REPLAY_SPEED", "3600")
@@ -51,7 +53,9 @@ def test_an_empty_variable_is_as_one_left_out(monkeypatch: pytest.MonkeyPatch) -
     assert load_settings().reports_port == 3001
 
 
-def test_a_relative_state_folder_becomes_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_relative_state_folder_becomes_absolute(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.chdir(tmp_path)
     house = build_resources(Settings(state=Path("here")))["lakehouse"]
     assert house.warehouse == str(tmp_path / "here/lake/warehouse")
@@ -61,7 +65,10 @@ def test_an_unknown_setting_names_the_nearest(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("LAKELINE_REPLAY_SPED", "3600")
     with pytest.raises(UnknownSettingError) as caught:
         load_settings()
-    assert str(caught.value) == "Unknown setting LAKELINE_REPLAY_SPED. Did you mean LAKELINE_REPLAY_SPEED?"
+    assert (
+        str(caught.value)
+        == "Unknown setting LAKELINE_REPLAY_SPED. Did you mean LAKELINE_REPLAY_SPEED?"
+    )
 
 
 def test_an_unknown_setting_like_no_other_lists_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,7 +119,11 @@ def test_settings_cannot_be_changed_or_invented() -> None:
 
 
 def test_a_bucket_is_given_its_service_and_key_and_a_folder_is_not() -> None:
-    told = {"s3_endpoint": "http://s3:8333", "s3_access_key_id": "me", "s3_secret_access_key": "hush"}
+    told = {
+        "s3_endpoint": "http://s3:8333",
+        "s3_access_key_id": "me",
+        "s3_secret_access_key": "hush",
+    }
     assert Settings(warehouse="s3://lake", **told).catalog_properties == {  # type: ignore[arg-type]
         "s3.endpoint": "http://s3:8333",
         "s3.region": "us-east-1",

@@ -1,0 +1,1 @@
+"""A Dagster platform for data and machine learning; start with `lakeline.domain`."""

@@ -14,9 +14,15 @@ class Deployment(dg.ConfigurableResource["Deployment"]):
     dagster_home: str = Field(description="Folder of Dagster's own storage")
     demo_from: str = Field(description="First day that the demo builds, YYYY-MM-DD")
     demo_to: str = Field(description="Last day that the demo builds, YYYY-MM-DD")
-    replay_anchor: str = Field(default="", description="File that remembers where a replay is; empty without replays")
-    replay_start_variable: str = Field(default="", description="Environment variable with a replay's first moment")
-    replay_speed_variable: str = Field(default="", description="Environment variable with a replay's speed")
+    replay_anchor: str = Field(
+        default="", description="File that remembers where a replay is; empty without replays"
+    )
+    replay_start_variable: str = Field(
+        default="", description="Environment variable with a replay's first moment"
+    )
+    replay_speed_variable: str = Field(
+        default="", description="Environment variable with a replay's speed"
+    )
 
     def replaying(self, start: str, speed: float) -> dict[str, str]:
         """The environment in which this deployment replays from ``start`` on, ``speed`` times as fast as the wall."""

@@ -27,7 +27,7 @@ class Application(click.Group):
         except LakelineError as error:
             raise click.ClickException(str(error)) from error
 
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+    def list_commands(self, ctx: click.Context) -> list[str]:
         """In the order of the file, which is the order of use."""
         return list(self.commands)
 

@@ -29,7 +29,9 @@ class BackwardsError(DomainError):
     """A range ends before it begins."""
 
     def __init__(self, first: str, last: str) -> None:
-        super().__init__(f"The range {first} to {last} ends before it begins. Swap --from and --to.")
+        super().__init__(
+            f"The range {first} to {last} ends before it begins. Swap --from and --to."
+        )
 
 
 class RunFailedError(DomainError):
@@ -37,7 +39,11 @@ class RunFailedError(DomainError):
 
     def __init__(self, outcome: "Outcome") -> None:
         said = "\n".join(f"{asset}: {why}" for asset, why in outcome.failures.items())
-        left = f"\nNot tried, because what they read failed: {', '.join(outcome.skipped)}." if outcome.skipped else ""
+        left = (
+            f"\nNot tried, because what they read failed: {', '.join(outcome.skipped)}."
+            if outcome.skipped
+            else ""
+        )
         super().__init__(f"Run {outcome.run_id} failed.\n{said}{left}")
 
 
@@ -50,9 +56,17 @@ class RunFailedError(DomainError):
     metavar="ASSETS",
     help="Only these: names, or a selection in Dagster's syntax such as 'key:\"flights/weather\"+'.",
 )
-@click.option("--if-changed", is_flag=True, help="Leave out what its inputs and code have not changed.")
+@click.option(
+    "--if-changed", is_flag=True, help="Leave out what its inputs and code have not changed."
+)
 @click.pass_obj
-def backfill(start: Path | None, first: str, last: str, select: Sequence[str], if_changed: bool) -> None:  # noqa: FBT001 - click
+def backfill(
+    start: Path | None,
+    first: str,
+    last: str,
+    select: Sequence[str],
+    if_changed: bool,  # noqa: FBT001 - click's way
+) -> None:
     """Build the days of a range.
 
     Without --select: every asset, but a table without partitions only where it is missing.
@@ -67,7 +81,14 @@ def backfill(start: Path | None, first: str, last: str, select: Sequence[str], i
     project = load_parsed(find_place(start))
     chosen = select_assets(project, select) if select else None
     with open_instance(project.home) as instance:
-        build(console(), project, instance, with_references(project, chosen), days, tags=if_changed_tag(wanted=if_changed))
+        build(
+            console(),
+            project,
+            instance,
+            with_references(project, chosen),
+            days,
+            tags=if_changed_tag(wanted=if_changed),
+        )
 
 
 def as_range(first: str, last: str) -> tuple[str, str]:
@@ -123,7 +144,9 @@ def build(
     return outcome
 
 
-def with_references(project: "Project", chosen: "Sequence[dg.AssetKey] | None") -> "list[dg.AssetKey]":
+def with_references(
+    project: "Project", chosen: "Sequence[dg.AssetKey] | None"
+) -> "list[dg.AssetKey]":
     """The assets to build: those chosen, or all; a source's table without partitions only where it is missing.
 
     Args:
@@ -135,7 +158,11 @@ def with_references(project: "Project", chosen: "Sequence[dg.AssetKey] | None") 
     graph = project.definitions.resolve_asset_graph()
     order = [key for key in graph.toposorted_asset_keys if key in graph.executable_asset_keys]
     known = nodes()
-    references = {key for key in order if (node := known.get(key.to_user_string())) and not node.daily and node.source}
+    references = {
+        key
+        for key in order
+        if (node := known.get(key.to_user_string())) and not node.daily and node.source
+    }
     missing = {key for key in references if not project.house.ledger.current(key.to_user_string())}
     if chosen is None:
         return [key for key in order if key not in references or key in missing]

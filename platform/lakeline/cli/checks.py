@@ -4,7 +4,6 @@ import importlib.metadata
 import os
 import platform
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,17 @@ from lakeline.errors import LakelineError, names
 if TYPE_CHECKING:
     from lakeline.cli.project import Project
 
-PACKAGES = ("dagster", "dagster-webserver", "dbt-core", "dbt-duckdb", "pyiceberg", "polars", "duckdb", "pandera", "lightgbm")
+PACKAGES = (
+    "dagster",
+    "dagster-webserver",
+    "dbt-core",
+    "dbt-duckdb",
+    "pyiceberg",
+    "polars",
+    "duckdb",
+    "pandera",
+    "lightgbm",
+)
 FREE_BYTES = 2_000_000_000
 """Free space below which the state folder is called short."""
 
@@ -50,27 +59,38 @@ def examine(start: Path | None) -> Iterator[Finding]:
         project = load(place)
         _ = project.house, project.deployment
     except LakelineError as error:
-        yield Finding(status="fail", subject="definitions", said="cannot be loaded", todo=str(error))
+        yield Finding(
+            status="fail", subject="definitions", said="cannot be loaded", todo=str(error)
+        )
         return
     count_assets = len(project.definitions.resolve_asset_graph().executable_asset_keys)
-    yield Finding(status="ok", subject="definitions", said=f"{place.module} in {place.root}, {count(count_assets, 'asset')}")
+    yield Finding(
+        status="ok",
+        subject="definitions",
+        said=f"{place.module} in {place.root}, {count(count_assets, 'asset')}",
+    )
     for check in (_settings, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement):
         yield from _guarded(check, project)
 
 
-def _guarded(check: "Callable[[Project], Iterator[Finding]]", project: "Project") -> Iterator[Finding]:
+def _guarded(
+    check: "Callable[[Project], Iterator[Finding]]", project: "Project"
+) -> Iterator[Finding]:
     """A check's findings; an error of lakeline's is one of them."""
     try:
         yield from check(project)
     except LakelineError as error:
-        yield Finding(status="fail", subject=check.__name__.strip("_"), said=type(error).__name__, todo=str(error))
+        yield Finding(
+            status="fail",
+            subject=check.__name__.strip("_"),
+            said=type(error).__name__,
+            todo=str(error),
+        )
 
 
 def _python() -> Finding:
-    version = platform.python_version()
-    if sys.version_info < (3, 11):
-        return Finding(status="fail", subject="python", said=version, todo="Use Python 3.11 or newer.")
-    return Finding(status="ok", subject="python", said=f"{version}, lakeline {importlib.metadata.version('lakeline')}")
+    said = f"{platform.python_version()}, lakeline {importlib.metadata.version('lakeline')}"
+    return Finding(status="ok", subject="python", said=said)
 
 
 def _packages() -> Iterator[Finding]:
@@ -81,7 +101,12 @@ def _packages() -> Iterator[Finding]:
         except importlib.metadata.PackageNotFoundError:
             missing.append(name)
     if missing:
-        yield Finding(status="fail", subject="packages", said=f"missing: {names(missing)}", todo="Run: make setup")
+        yield Finding(
+            status="fail",
+            subject="packages",
+            said=f"missing: {names(missing)}",
+            todo="Run: make setup",
+        )
     yield Finding(status="ok", subject="packages", said=", ".join(found))
 
 
@@ -89,7 +114,11 @@ def _settings(project: "Project") -> Iterator[Finding]:
     """Where everything is, as the settings say; they were read when the definitions loaded."""
     house = project.house
     servers = [uri for uri in (house.catalog_uri, house.ledger_url) if not uri.startswith("sqlite")]
-    said = "everything on this machine" if not servers else f"servers: {names(_without_secret(uri) for uri in servers)}"
+    said = (
+        "everything on this machine"
+        if not servers
+        else f"servers: {names(_without_secret(uri) for uri in servers)}"
+    )
     yield Finding(status="ok", subject="settings", said=f"{said}; data files in {house.warehouse}")
 
 
@@ -112,7 +141,12 @@ def _state(project: "Project") -> Iterator[Finding]:
     free = shutil.disk_usage(existing).free
     said = f"{folder}, {size(free)} free"
     if free < FREE_BYTES:
-        yield Finding(status="warn", subject="state", said=said, todo="Make room, or run: lakeline lake maintain")
+        yield Finding(
+            status="warn",
+            subject="state",
+            said=said,
+            todo="Make room, or run: lakeline lake maintain",
+        )
     else:
         yield Finding(status="ok", subject="state", said=said)
 
@@ -121,7 +155,11 @@ def _dagster_home(project: "Project") -> Iterator[Finding]:
     from lakeline.instance import CONFIG_FILE, open_instance
 
     if not (project.home / CONFIG_FILE).exists():
-        yield Finding(status="ok", subject="dagster home", said=f"{project.home} will be made on the first run")
+        yield Finding(
+            status="ok",
+            subject="dagster home",
+            said=f"{project.home} will be made on the first run",
+        )
         return
     with open_instance(project.home) as instance:
         runs = instance.get_runs_count()
@@ -143,7 +181,10 @@ def _dbt(project: "Project") -> Iterator[Finding]:
     del project
     for path in stale_sources():
         yield Finding(
-            status="warn", subject="dbt", said=f"{path} is not what the contracts say", todo="Run: lakeline dbt parse"
+            status="warn",
+            subject="dbt",
+            said=f"{path} is not what the contracts say",
+            todo="Run: lakeline dbt parse",
         )
     for folder in dbt_projects():
         yield Finding(status="ok", subject="dbt", said=f"manifest of {folder} is up to date")
@@ -156,7 +197,9 @@ def _catalog(project: "Project") -> Iterator[Finding]:
     house = project.house
     where = _without_secret(house.catalog_uri)
     if _is_unborn(house.catalog_uri):
-        yield Finding(status="ok", subject="catalog", said=f"{where} will be made on the first publish")
+        yield Finding(
+            status="ok", subject="catalog", said=f"{where} will be made on the first publish"
+        )
         return
     try:
         tables = house.lake.tables()
@@ -175,7 +218,9 @@ def _ledger(project: "Project") -> Iterator[Finding]:
     house = project.house
     where = _without_secret(house.ledger_url)
     if _is_unborn(house.ledger_url):
-        yield Finding(status="ok", subject="ledger", said=f"{where} will be made on the first publish")
+        yield Finding(
+            status="ok", subject="ledger", said=f"{where} will be made on the first publish"
+        )
         return
     summary = house.ledger.summary()
     partitions, marked = sum(one.partitions for one in summary), sum(one.marked for one in summary)
@@ -207,7 +252,10 @@ def _agreement(project: "Project") -> Iterator[Finding]:
         return
     agreeing = 0
     for one in house.ledger.summary():
-        published, table = house.ledger.last_snapshot(one.asset), house.lake.find(one.asset.replace("/", ".", 1))
+        published, table = (
+            house.ledger.last_snapshot(one.asset),
+            house.lake.find(one.asset.replace("/", ".", 1)),
+        )
         if table is None or table.current_snapshot() is None:
             if published is not None:
                 yield _gone(one.asset)
@@ -216,10 +264,17 @@ def _agreement(project: "Project") -> Iterator[Finding]:
             refuse_foreign(table)
             refuse_set_back(table, published)
         except LakelineError as error:
-            yield Finding(status="fail", subject="lake", said=f"{one.asset} is not what was published", todo=str(error))
+            yield Finding(
+                status="fail",
+                subject="lake",
+                said=f"{one.asset} is not what was published",
+                todo=str(error),
+            )
             continue
         agreeing += 1
-    yield Finding(status="ok", subject="lake", said=f"{count(agreeing, 'table')} as the ledger knows them")
+    yield Finding(
+        status="ok", subject="lake", said=f"{count(agreeing, 'table')} as the ledger knows them"
+    )
 
 
 def _gone(asset: str) -> Finding:

@@ -8,7 +8,6 @@ import click
 from lakeline.cli.ui import PORT, port_option
 
 if TYPE_CHECKING:
-    from dagster import DagsterInstance
     from rich.console import Console
 
     from lakeline.cli.project import Project
@@ -21,10 +20,22 @@ REPLAY_SPEED = 1440.0
 @click.option("--from", "first", metavar="DAY", help="First day; left out, the deployment's.")
 @click.option("--to", "last", metavar="DAY", help="Last day, included; left out, the deployment's.")
 @click.option("--no-ui", is_flag=True, help="End when everything is built.")
-@click.option("--speed", default=REPLAY_SPEED, show_default=True, help="Seconds of the replay a second, in the UI.")
+@click.option(
+    "--speed",
+    default=REPLAY_SPEED,
+    show_default=True,
+    help="Seconds of the replay a second, in the UI.",
+)
 @port_option
 @click.pass_obj
-def demo(start: Path | None, first: str | None, last: str | None, no_ui: bool, speed: float, port: int = PORT) -> None:  # noqa: FBT001 - click
+def demo(
+    start: Path | None,
+    first: str | None,
+    last: str | None,
+    no_ui: bool,  # noqa: FBT001 - click's way
+    speed: float,
+    port: int = PORT,
+) -> None:
     """Build half a year of everything, then serve the UI while later days come in.
 
     Run again, it builds only what has changed.
@@ -45,7 +56,14 @@ def demo(start: Path | None, first: str | None, last: str | None, no_ui: bool, s
         require_ports(project, port)
     screen.print(f"[bold]{days[0]} to {days[1]} through the whole graph, in one run")
     with open_instance(project.home) as instance:
-        build(screen, project, instance, with_references(project, None), days, tags=if_changed_tag(wanted=True))
+        build(
+            screen,
+            project,
+            instance,
+            with_references(project, None),
+            days,
+            tags=if_changed_tag(wanted=True),
+        )
         print_summary(screen, project, instance)
     if no_ui:
         _say_how_to_look(screen)
@@ -59,7 +77,11 @@ def replay(project: "Project", last: str, speed: float) -> dict[str, str]:
     from lakeline.window import shift
 
     ledger = project.house.ledger
-    built = [max(days) for asset, node in nodes().items() if node.daily and (days := ledger.versions(asset))]
+    built = [
+        max(days)
+        for asset, node in nodes().items()
+        if node.daily and (days := ledger.versions(asset))
+    ]
     begins = shift(max([last, *built]), 1)
     if anchor := project.deployment.replay_anchor:
         Path(anchor).unlink(missing_ok=True)  # or the days since the last demo would come at once
@@ -68,4 +90,6 @@ def replay(project: "Project", last: str, speed: float) -> dict[str, str]:
 
 def _say_how_to_look(screen: "Console") -> None:
     screen.print()
-    screen.print("Look at it with [bold]lakeline ui[/bold]; the reports' links open while that runs.")
+    screen.print(
+        "Look at it with [bold]lakeline ui[/bold]; the reports' links open while that runs."
+    )

@@ -108,7 +108,11 @@ class Explainer:
             build=build,
             current=current,
             present_code=self._code.get(asset),
-            earlier=tuple(one for one in history if one.build_id < current.build_id and one.status == "published"),
+            earlier=tuple(
+                one
+                for one in history
+                if one.build_id < current.build_id and one.status == "published"
+            ),
             readings=tuple(self._readings(inputs, depth=depth)),
         )
 
@@ -119,10 +123,14 @@ class Explainer:
                 asset=asset,
                 partitions=tuple(one.partition for one in read),
                 columns=tuple(sorted({column for one in read for column in one.columns})),
-                snapshots=tuple(sorted({one.snapshot_id for one in read if one.snapshot_id is not None})),
+                snapshots=tuple(
+                    sorted({one.snapshot_id for one in read if one.snapshot_id is not None})
+                ),
                 absent=sum(one.version == ABSENT for one in read),
                 moved=tuple(self._moved(read)),
-                origin=self.explain(asset, read[-1].partition, depth=depth - 1) if depth > 0 else None,
+                origin=self.explain(asset, read[-1].partition, depth=depth - 1)
+                if depth > 0
+                else None,
             )
 
     def _moved(self, read: "Sequence[Input]") -> Iterator[Moved]:

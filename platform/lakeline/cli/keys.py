@@ -18,8 +18,14 @@ class UnknownAssetError(DomainError):
     """A command names an asset that is not there."""
 
     def __init__(self, given: str, known: Sequence[str]) -> None:
-        near = difflib.get_close_matches(given, [*known, *(one.rpartition("/")[2] for one in known)], n=3, cutoff=0.5)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {names(sorted(known), 20)}."
+        near = difflib.get_close_matches(
+            given, [*known, *(one.rpartition("/")[2] for one in known)], n=3, cutoff=0.5
+        )
+        hint = (
+            f"Did you mean {' or '.join(near)}?"
+            if near
+            else f"There are {names(sorted(known), 20)}."
+        )
         super().__init__(f"There is no asset '{given}'. {hint}")
 
 
@@ -67,7 +73,9 @@ def find_asset(given: str, known: Iterable[str]) -> str:
     """
     assets = sorted(known)
     wanted = given.replace(".", "/", 1)
-    found = [wanted] if wanted in assets else [one for one in assets if one.rpartition("/")[2] == given]
+    found = (
+        [wanted] if wanted in assets else [one for one in assets if one.rpartition("/")[2] == given]
+    )
     if len(found) > 1:
         raise AmbiguousAssetError(given, found)
     if not found:

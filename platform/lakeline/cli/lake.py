@@ -15,7 +15,9 @@ def lake() -> None:
 
 @lake.command()
 @click.argument("key")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, newest first.")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1), help="How many, newest first."
+)
 @click.pass_obj
 def snapshots(start: Path | None, key: str, limit: int) -> None:
     """List the snapshots of an asset's table."""
@@ -28,8 +30,14 @@ def snapshots(start: Path | None, key: str, limit: int) -> None:
     table = table_of(load_project(start), key)
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     for heading in ("snapshot", "at", "operation", "files added", "removed", "rows", "publish"):
-        grid.add_column(heading, no_wrap=True, justify="right" if heading in {"files added", "removed", "rows"} else "left")
-    for one in sorted(table.metadata.snapshots, key=lambda one: one.sequence_number or 0, reverse=True)[:limit]:
+        grid.add_column(
+            heading,
+            no_wrap=True,
+            justify="right" if heading in {"files added", "removed", "rows"} else "left",
+        )
+    for one in sorted(
+        table.metadata.snapshots, key=lambda one: one.sequence_number or 0, reverse=True
+    )[:limit]:
         held = one.summary.additional_properties if one.summary else {}
         grid.add_row(
             str(one.snapshot_id),
@@ -45,7 +53,13 @@ def snapshots(start: Path | None, key: str, limit: int) -> None:
 
 @lake.command()
 @click.argument("key")
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1), help="How many, newest partitions first.")
+@click.option(
+    "--limit",
+    default=50,
+    show_default=True,
+    type=click.IntRange(1),
+    help="How many, newest partitions first.",
+)
 @click.pass_obj
 def files(start: Path | None, key: str, limit: int) -> None:
     """List the data files of an asset's table as it is now."""
@@ -59,9 +73,20 @@ def files(start: Path | None, key: str, limit: int) -> None:
     held = [task.file for task in table.scan().plan_files()] if table.current_snapshot() else []
     grid = Grid(box=None, pad_edge=False, header_style="bold")
     for heading in ("partition", "rows", "size", "file"):
-        grid.add_column(heading, no_wrap=heading != "file", justify="right" if heading in {"rows", "size"} else "left")
-    for file in sorted(held, key=lambda one: (partition_key(one), one.file_path), reverse=True)[:limit]:
-        grid.add_row(partition_key(file) or "-", f"{file.record_count:,}", size(file.file_size_in_bytes), file.file_path)
+        grid.add_column(
+            heading,
+            no_wrap=heading != "file",
+            justify="right" if heading in {"rows", "size"} else "left",
+        )
+    for file in sorted(held, key=lambda one: (partition_key(one), one.file_path), reverse=True)[
+        :limit
+    ]:
+        grid.add_row(
+            partition_key(file) or "-",
+            f"{file.record_count:,}",
+            size(file.file_size_in_bytes),
+            file.file_path,
+        )
     console().print(grid)
     total = sum(file.file_size_in_bytes for file in held)
     console().print(f"{count(len(held), 'file')}, {size(total)}")
@@ -69,12 +94,37 @@ def files(start: Path | None, key: str, limit: int) -> None:
 
 @lake.command()
 @click.argument("keys", nargs=-1)
-@click.option("--older-than", "days", default=7.0, show_default=True, help="Days after which snapshots may go.")
-@click.option("--keep-last", default=10, show_default=True, type=click.IntRange(1), help="Newest snapshots that stay.")
-@click.option("--grace", "grace_h", default=24.0, show_default=True, help="Hours that unknown files are left alone.")
+@click.option(
+    "--older-than",
+    "days",
+    default=7.0,
+    show_default=True,
+    help="Days after which snapshots may go.",
+)
+@click.option(
+    "--keep-last",
+    default=10,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Newest snapshots that stay.",
+)
+@click.option(
+    "--grace",
+    "grace_h",
+    default=24.0,
+    show_default=True,
+    help="Hours that unknown files are left alone.",
+)
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
 @click.pass_obj
-def maintain(start: Path | None, keys: tuple[str, ...], days: float, keep_last: int, grace_h: float, dry_run: bool) -> None:  # noqa: FBT001 - click
+def maintain(
+    start: Path | None,
+    keys: tuple[str, ...],
+    days: float,
+    keep_last: int,
+    grace_h: float,
+    dry_run: bool,  # noqa: FBT001 - click's way
+) -> None:
     """Rewrite crowded partitions, forget old snapshots, remove files that nothing refers to.
 
     Without KEYS: every table of the lake. Both times must be longer than the longest run.
@@ -85,10 +135,17 @@ def maintain(start: Path | None, keys: tuple[str, ...], days: float, keep_last: 
 
     project = load_project(start)
     names = [table_name(project, key) for key in keys] or project.house.lake.tables()
-    plan = Plan(older_than=dt.timedelta(days=days), keep_last=keep_last, grace=dt.timedelta(hours=grace_h), is_dry=dry_run)
+    plan = Plan(
+        older_than=dt.timedelta(days=days),
+        keep_last=keep_last,
+        grace=dt.timedelta(hours=grace_h),
+        is_dry=dry_run,
+    )
     failed = [name for name in names if not maintain_table(console(), project.house, name, plan)]
     if failed:
-        raise click.ClickException(f"{count(len(failed), 'table')} could not be maintained: {', '.join(failed)}.")
+        raise click.ClickException(
+            f"{count(len(failed), 'table')} could not be maintained: {', '.join(failed)}."
+        )
 
 
 @lake.command()
@@ -125,4 +182,6 @@ def rollback(start: Path | None, key: str) -> None:
     project = load_project(start)
     node = node_named(key)
     done = undo(project.house.lake, project.house.ledger, node.target)
-    console().print(f"{node.asset} is at snapshot {done.snapshot_id}; {count(len(done.undone), 'snapshot')} undone.")
+    console().print(
+        f"{node.asset} is at snapshot {done.snapshot_id}; {count(len(done.undone), 'snapshot')} undone."
+    )

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--select", multiple=True, metavar="ASSETS", help="Only these: names, or a selection in Dagster's syntax.")
+@click.option(
+    "--select",
+    multiple=True,
+    metavar="ASSETS",
+    help="Only these: names, or a selection in Dagster's syntax.",
+)
 @click.pass_obj
 def ls(start: Path | None, select: Sequence[str]) -> None:
     """List the assets: watermark, partitions, rows, last version, cost."""
@@ -39,14 +44,30 @@ def assets_table(project: "Project", chosen: Sequence[str] | None = None) -> "Ta
 
     known = {one.asset: one for one in project.house.ledger.summary()}
     graph = project.definitions.resolve_asset_graph()
-    order = [key.to_user_string() for key in graph.toposorted_asset_keys if key in graph.executable_asset_keys]
+    order = [
+        key.to_user_string()
+        for key in graph.toposorted_asset_keys
+        if key in graph.executable_asset_keys
+    ]
     order += [asset for asset in known if asset not in order]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("asset", "complete up to", "partitions", "rows", "size", "version", "cpu", "wall", ""):
+    for heading in (
+        "asset",
+        "complete up to",
+        "partitions",
+        "rows",
+        "size",
+        "version",
+        "cpu",
+        "wall",
+        "",
+    ):
         numeric = heading in {"partitions", "rows", "size", "cpu", "wall"}
         table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
     for asset in order if chosen is None else chosen:
-        table.add_row(*(_line(known[asset]) if asset in known else (asset, *["-"] * 7, "[dim]never built")))
+        table.add_row(
+            *(_line(known[asset]) if asset in known else (asset, *["-"] * 7, "[dim]never built"))
+        )
     return table
 
 

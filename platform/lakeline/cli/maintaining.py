@@ -49,11 +49,15 @@ def _done(house: "Lakehouse", name: str, plan: Plan) -> "Iterator[str]":
 
     would = "would be " if plan.is_dry else ""
     is_published = house.ledger.last_snapshot(name.replace(".", "/", 1)) is not None
-    compacted = compact(house.lake, name, ledger=house.ledger if is_published else None, dry_run=plan.is_dry)
+    compacted = compact(
+        house.lake, name, ledger=house.ledger if is_published else None, dry_run=plan.is_dry
+    )
     if compacted.partitions:
         files = f"{compacted.files_before} files to {compacted.files_after}"
         yield f"{count(len(compacted.partitions), 'partition')} {would}rewritten, {files}"
-    expired = expire(house.lake, name, older_than=plan.older_than, keep_last=plan.keep_last, dry_run=plan.is_dry)
+    expired = expire(
+        house.lake, name, older_than=plan.older_than, keep_last=plan.keep_last, dry_run=plan.is_dry
+    )
     if expired.snapshots:
         room = f"{count(len(expired.files), 'file')}, {size(expired.size_bytes)}"
         yield f"{count(len(expired.snapshots), 'snapshot')} {would}forgotten with {room}"

@@ -27,7 +27,9 @@ class RunProgress:
         daily: Which of the assets are daily.
     """
 
-    def __init__(self, console: "Console", assets: Sequence[str], *, partitions: int, daily: frozenset[str]) -> None:
+    def __init__(
+        self, console: "Console", assets: Sequence[str], *, partitions: int, daily: frozenset[str]
+    ) -> None:
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
         self._console = console
@@ -55,7 +57,10 @@ class RunProgress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: "TracebackType | None"
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: "TracebackType | None",
     ) -> None:
         self._progress.stop()
 
@@ -99,11 +104,17 @@ class RunProgress:
     def _end(self, asset: str, state: str, said: str, event: "DagsterEvent") -> None:
         took_s = event.step_success_data.duration_ms / 1000 if event.is_step_success else None
         if not self._console.is_terminal:
-            self._console.print(f"{MARKS[state]} {asset:<32} {seconds(took_s) if took_s is not None else '':>12}  {said}")
+            self._console.print(
+                f"{MARKS[state]} {asset:<32} {seconds(took_s) if took_s is not None else '':>12}  {said}"
+            )
             return
         task, total = self._tasks[asset], self._expected[asset]
         self._progress.start_task(task)
         self._progress.update(
-            task, description=f"{MARKS[state]} {asset}", total=total, completed=total if state == "done" else 0, said=said
+            task,
+            description=f"{MARKS[state]} {asset}",
+            total=total,
+            completed=total if state == "done" else 0,
+            said=said,
         )
         self._progress.stop_task(task)

@@ -119,7 +119,9 @@ def find_place(start: Path | None = None) -> Place:
             continue
         settings = tomllib.loads(file.read_text()).get("tool", {}).get("dg", {}).get("project", {})
         if module := settings.get("code_location_target_module"):
-            return Place(root=folder, module=module, location=settings.get("code_location_name", module))
+            return Place(
+                root=folder, module=module, location=settings.get("code_location_name", module)
+            )
     raise NoProjectError(here)
 
 
@@ -153,7 +155,12 @@ def forget(place: Place, before: set[str]) -> None:
     for name in set(sys.modules) - before:
         file = getattr(sys.modules[name], "__file__", None)
         is_library = name.partition(".")[0] == "lakeline"
-        if file and not is_library and Path(file).is_relative_to(place.root) and ".venv" not in Path(file).parts:
+        if (
+            file
+            and not is_library
+            and Path(file).is_relative_to(place.root)
+            and ".venv" not in Path(file).parts
+        ):
             del sys.modules[name]
 
 
@@ -161,7 +168,9 @@ def _definitions(place: Place, module: ModuleType) -> "dg.Definitions":
     import dagster as dg
     from dagster.components.definitions import LazyDefinitions
 
-    held: list[Any] = [one for one in vars(module).values() if isinstance(one, dg.Definitions | LazyDefinitions)]
+    held: list[Any] = [
+        one for one in vars(module).values() if isinstance(one, dg.Definitions | LazyDefinitions)
+    ]
     if len(held) != 1:
         raise NoDefinitionsError(place.module, place.root, f"holds {len(held)} definitions")
     found = held[0]

@@ -18,7 +18,16 @@ if TYPE_CHECKING:
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Run tags: the first and last partition, for every partitioned asset of the run."""
 
-CHATTY = ("alembic", "mlflow", "dagster", "pyiceberg", "matplotlib", "py.warnings", "urllib3", "fsspec")
+CHATTY = (
+    "alembic",
+    "mlflow",
+    "dagster",
+    "pyiceberg",
+    "matplotlib",
+    "py.warnings",
+    "urllib3",
+    "fsspec",
+)
 """Loggers that have nothing to say to a person who watches progress bars."""
 
 
@@ -26,7 +35,9 @@ class NothingSelectedError(DomainError):
     """A run would build nothing."""
 
     def __init__(self) -> None:
-        super().__init__("Nothing is selected. Name assets with --select, or leave it out for all of them.")
+        super().__init__(
+            "Nothing is selected. Name assets with --select, or leave it out for all of them."
+        )
 
 
 @dataclass(kw_only=True)
@@ -78,7 +89,9 @@ def run_range(
     _require_days(project, assets, days)
     job = project.definitions.resolve_implicit_global_asset_job_def()
     # The ephemeral form runs every step in this process, whatever executor the deployment names.
-    ephemeral = job.as_ephemeral_job(resource_defs={}, input_values={}, asset_selection=list(assets))
+    ephemeral = job.as_ephemeral_job(
+        resource_defs={}, input_values={}, asset_selection=list(assets)
+    )
     run = instance.create_run_for_job(
         job_def=ephemeral,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -128,7 +141,9 @@ def quiet() -> Iterator[None]:
             one.setLevel(level)
 
 
-def _require_days(project: "Project", assets: "Sequence[dg.AssetKey]", days: tuple[str, str]) -> None:
+def _require_days(
+    project: "Project", assets: "Sequence[dg.AssetKey]", days: tuple[str, str]
+) -> None:
     graph = project.definitions.resolve_asset_graph()
     for key in assets:
         partitions = graph.get(key).partitions_def
@@ -136,5 +151,8 @@ def _require_days(project: "Project", assets: "Sequence[dg.AssetKey]", days: tup
             continue
         for day in days:
             if not partitions.has_partition_key(day):
-                first, last = partitions.get_first_partition_key(), partitions.get_last_partition_key()
+                first, last = (
+                    partitions.get_first_partition_key(),
+                    partitions.get_last_partition_key(),
+                )
                 raise OutsideRangeError(key.to_user_string(), day, str(first), str(last))

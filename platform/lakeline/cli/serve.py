@@ -24,7 +24,9 @@ class PortTakenError(SettingsError):
     """Another process listens where a server is to be."""
 
     def __init__(self, port: int, what: str, way_out: str) -> None:
-        super().__init__(f"Port {port} for {what} is taken by another process. End that one, or {way_out}.")
+        super().__init__(
+            f"Port {port} for {what} is taken by another process. End that one, or {way_out}."
+        )
 
 
 class ServerEndedError(SettingsError):
@@ -46,7 +48,9 @@ class Servers:
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self._is_stopping = threading.Event()
 
-    def start(self, name: str, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]) -> None:
+    def start(
+        self, name: str, command: Sequence[str], *, cwd: Path, environment: Mapping[str, str]
+    ) -> None:
         """Start a child."""
         self._folder.mkdir(parents=True, exist_ok=True)
         with self.log(name).open("wb") as output:
@@ -101,7 +105,11 @@ class Servers:
             except subprocess.TimeoutExpired:
                 continue
         for how in (signal.SIGTERM, signal.SIGKILL):
-            left = [child for child in self._children.values() if _signal(child.pid, how, whole_group=True)]
+            left = [
+                child
+                for child in self._children.values()
+                if _signal(child.pid, how, whole_group=True)
+            ]
             if left and how is signal.SIGTERM:
                 time.sleep(1)
         for child in self._children.values():
@@ -139,7 +147,17 @@ def dagster_commands(workspace: Sequence[str], port: int) -> dict[str, list[str]
     """
     python = [sys.executable, "-m"]
     return {
-        "webserver": [*python, "dagster_webserver", "-h", HOST, "-p", str(port), "--log-level", "warning", *workspace],
+        "webserver": [
+            *python,
+            "dagster_webserver",
+            "-h",
+            HOST,
+            "-p",
+            str(port),
+            "--log-level",
+            "warning",
+            *workspace,
+        ],
         "daemon": [*python, "dagster._daemon", "run", "--log-level", "warning", *workspace],
     }
 

@@ -82,7 +82,9 @@ def _texts() -> Iterator[tuple[Path, str]]:
         project = node.extras["project"]
         for read in node.reads:
             if read.node.extras.get("project") != project:
-                tables.setdefault((project, read.node.domain), {})[read.node.name] = read.node.columns
+                tables.setdefault((project, read.node.domain), {})[read.node.name] = (
+                    read.node.columns
+                )
     for (project, domain), contracts in tables.items():
         yield project / "models" / domain / SOURCES, source_yaml(domain, contracts)
 

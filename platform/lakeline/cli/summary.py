@@ -65,10 +65,17 @@ def _print_models(console: "Console", project: "Project", instance: "DagsterInst
         if "auc" not in held:
             continue
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for heading in (f"{key.to_user_string()}, {held.get('evaluated_days', '')}", "AUC", "Brier"):
+        for heading in (
+            f"{key.to_user_string()}, {held.get('evaluated_days', '')}",
+            "AUC",
+            "Brier",
+        ):
             table.add_column(heading, justify="right" if heading in {"AUC", "Brier"} else "left")
         rivals = [name.removesuffix("_auc") for name in held if name.endswith("_auc")]
-        for label, prefix in (("the model", ""), *((f"baseline: {name}", f"{name}_") for name in rivals)):
+        for label, prefix in (
+            ("the model", ""),
+            *((f"baseline: {name}", f"{name}_") for name in rivals),
+        ):
             table.add_row(label, f"{held[f'{prefix}auc']:.3f}", f"{held[f'{prefix}brier']:.4f}")
         console.print()
         console.print(table)
@@ -89,7 +96,9 @@ def _print_findings(console: "Console", found: list[Finding]) -> None:
 
 
 def _print_reports(console: "Console", project: "Project", instance: "DagsterInstance") -> None:
-    links = {key.to_user_string(): latest_metadata(instance, key).get("report") for key in _keys(project)}
+    links = {
+        key.to_user_string(): latest_metadata(instance, key).get("report") for key in _keys(project)
+    }
     found = {asset: link for asset, link in links.items() if link}
     if found:
         console.print()

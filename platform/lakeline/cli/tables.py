@@ -28,7 +28,9 @@ def table_name(project: "Project", key: str) -> str:
     from lakeline.domain.node import nodes
 
     known = nodes()
-    quarantines = {quarantine_name(node.table) for node in known.values() if node.contract is not None}
+    quarantines = {
+        quarantine_name(node.table) for node in known.values() if node.contract is not None
+    }
     if (wanted := key.replace("/", ".", 1)) in quarantines:
         return wanted
     return node_named(key).table

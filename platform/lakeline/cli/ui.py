@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 PORT = 3000
 
 port_option = click.option(
-    "--port", default=PORT, show_default=True, type=click.IntRange(1, 65535), help="Port of the Dagster UI."
+    "--port",
+    default=PORT,
+    show_default=True,
+    type=click.IntRange(1, 65535),
+    help="Port of the Dagster UI.",
 )
 
 
@@ -52,7 +56,11 @@ def reports(start: Path | None) -> None:
 
 
 def serve_project(
-    screen: "Console", project: "Project", port: int, *, environment: Mapping[str, str] | None = None
+    screen: "Console",
+    project: "Project",
+    port: int,
+    *,
+    environment: Mapping[str, str] | None = None,
 ) -> None:
     """Serve the UI, the daemon and the reports until a signal comes; every process is ended then.
 
@@ -70,15 +78,18 @@ def serve_project(
 
     folder, reports_port = require_reports_port(project)
     home = dagster_home(project.home)
-    servers = Servers(home / "logs")
+    logs = Path(project.deployment.state) / "logs"  # Dagster empties one of this name in its home
+    servers = Servers(logs)
     with stopped_by_signals(servers), pages(folder, reports_port):
         given = {"DAGSTER_HOME": str(home), **(environment or {})}
         for name, command in dagster_commands(workspace(project), port).items():
             servers.start(name, command, cwd=project.place.root, environment=given)
         with screen.status("Starting the UI"):
             servers.wait_ready(port)
-        screen.print(f"\nDagster UI  [bold]http://{HOST}:{port}[/bold]\nReports     {project.house.reports_url}")
-        screen.print(f"Logs        {home / 'logs'}\n[dim]Ctrl-C ends everything.")
+        screen.print(
+            f"\nDagster UI  [bold]http://{HOST}:{port}[/bold]\nReports     {project.house.reports_url}"
+        )
+        screen.print(f"Logs        {logs}\n[dim]Ctrl-C ends everything.")
         servers.wait()
         screen.print("Ending")
 

@@ -20,7 +20,13 @@ SHOWN_EARLIER = 3
 @click.command()
 @click.argument("key")
 @click.argument("partition", required=False)
-@click.option("--depth", default=2, show_default=True, type=click.IntRange(0, 20), help="Steps upstream that are followed.")
+@click.option(
+    "--depth",
+    default=2,
+    show_default=True,
+    type=click.IntRange(0, 20),
+    help="Steps upstream that are followed.",
+)
 @click.pass_obj
 def why(start: Path | None, key: str, partition: str | None, depth: int) -> None:
     """Tell what a partition was built from, and whether all of that is still so.
@@ -33,11 +39,15 @@ def why(start: Path | None, key: str, partition: str | None, depth: int) -> None
     from lakeline.domain.node import nodes
 
     project = load_project(start)
-    explainer = Explainer(project.house.ledger, {asset: node.code_version for asset, node in nodes().items()})
+    explainer = Explainer(
+        project.house.ledger, {asset: node.code_version for asset, node in nodes().items()}
+    )
     asset = find_asset(key, {*nodes(), *explainer.assets})
     built = explainer.partitions(asset)
     if not built:
-        console().print(f"{asset} was never built. Build it with: lakeline backfill --from DAY --to DAY --select {asset}")
+        console().print(
+            f"{asset} was never built. Build it with: lakeline backfill --from DAY --to DAY --select {asset}"
+        )
         return
     reason = explainer.explain(asset, find_partition(asset, partition, built), depth=depth)
     if reason is None:
@@ -60,7 +70,9 @@ def _grown(branch: "Tree", reason: "Reason") -> "Tree":
         for line in _reading_facts(reading):
             twig.add(line)
         if reading.origin is not None:
-            _grown(twig.add(f"[bold]{_place(reading.asset, reading.origin.partition)}"), reading.origin)
+            _grown(
+                twig.add(f"[bold]{_place(reading.asset, reading.origin.partition)}"), reading.origin
+            )
     return branch
 
 
@@ -105,7 +117,11 @@ def _state(reason: "Reason") -> Iterator[str]:
 
 def _earlier(reason: "Reason") -> Iterator[str]:
     for one in reason.earlier[:SHOWN_EARLIER]:
-        same = "the same content" if one.version == reason.current.version else f"version {one.version[:SHORT]}"
+        same = (
+            "the same content"
+            if one.version == reason.current.version
+            else f"version {one.version[:SHORT]}"
+        )
         yield f"[dim]before: {same}, built {moment(one.ended_ts)} UTC by run {one.run_id or '(outside Dagster)'}"
 
 
@@ -117,7 +133,11 @@ def _reading_facts(reading: "Reading") -> Iterator[str]:
     if reading.absent:
         yield f"[dim]{count(reading.absent, 'partition')} did not exist"
     if not reading.moved:
-        yield "[green]still the present version" if len(reading.partitions) == 1 else "[green]all still the present versions"
+        yield (
+            "[green]still the present version"
+            if len(reading.partitions) == 1
+            else "[green]all still the present versions"
+        )
     for one in reading.moved[:SHOWN_MOVED]:
         place = _place(reading.asset, one.partition)
         versions = f"read {one.read[:SHORT] or '-'}, now {one.present[:SHORT] or '-'}"

@@ -100,14 +100,26 @@ def _repeated_keys(
     if gone:
         keys = keys.filter(~pl.col("#row").is_in(list(gone)))
     names = keys.columns[1:]
-    # As many hashes as rows prove the keys distinct: 15 ms for 400k rows; the exact way takes 27 ms.
-    if keys.select(names).hash_rows().n_unique() == keys.height:
+    if _is_distinct(keys.select(names)):
         return
     repeated = keys.filter(~pl.struct(names).is_first_distinct())["#row"]
     if repeated.len():
         text = f"{', '.join(contract.keys)} names a row once"
         broken = _Broken(KEY_RULE, None, contract.duplicates, text)
         yield _violation(frame, contract, broken, tuple(repeated.to_list()))
+
+
+def _is_distinct(keys: pl.DataFrame) -> bool:
+    """Whether no row repeats another, proven cheaply; False leaves it open."""
+    # Rows in order of an exact time, as most sources give them: 1 ms for 400k rows.
+    if any(column.is_sorted() and _only_rises(column) for column in keys.iter_columns()):
+        return True
+    # As many hashes as rows: 15 ms for 400k rows; the exact way takes 27 ms.
+    return keys.hash_rows().n_unique() == keys.height
+
+
+def _only_rises(column: pl.Series) -> bool:
+    return bool((column.head(-1) < column.tail(-1)).all(ignore_nulls=False))
 
 
 def _failing_rows(

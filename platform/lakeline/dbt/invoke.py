@@ -102,7 +102,7 @@ def _forget_session() -> None:
     """Drop the DuckDB session, which dbt-duckdb keeps for the process, with its views and tables."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 
-    DuckDBConnectionManager.close_all_connections()
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
 @lru_cache(maxsize=2)
@@ -112,7 +112,7 @@ def _manifest(project: Path, _made: int) -> "Manifest":
 
     read_manifest(project)  # refuses an old one
     manifest = Manifest.from_msgpack((project / "target" / "partial_parse.msgpack").read_bytes())
-    manifest.build_parent_and_child_maps()
+    manifest.build_parent_and_child_maps()  # type: ignore[no-untyped-call]
     return manifest
 
 

@@ -64,7 +64,7 @@ def column_lineage(sql: str, upstream: Columns, *, dialect: str = "duckdb") -> C
                 }
             )
         )
-        for name in qualified.named_selects
+        for name in (qualified.named_selects if isinstance(qualified, exp.Query) else ())
     }
     return ColumnLineage(
         origins=origins, used={table: frozenset(columns) for table, columns in used.items()}

@@ -10,7 +10,7 @@ import dagster as dg
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.model_handle import ModelHandle, open_model
 from lakeline.domain.node import Node
-from lakeline.domain.outcome import Check, Rows, as_rows, frames_of
+from lakeline.domain.outcome import Check, Rows, as_rows, frames_of, require_checks
 from lakeline.domain.results import contract_check, failed_contract_check, skipped, table_metadata
 from lakeline.errors import AuditError, DomainError, LakelineError
 from lakeline.lake.partitions import WHOLE
@@ -70,6 +70,7 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         return
     source = getattr(context.resources, node.extras["source_key"]) if node.source else None
     rows = call(node, window, handles, source)
+    require_checks(node.asset, node.extras["checks"], rows.checks)
     if stopping := [check for check in rows.checks if check.is_blocking and not check.passed]:
         yield from (check.result() for check in rows.checks)
         raise CheckFailedError(node.asset, stopping)

@@ -84,7 +84,7 @@ def make_asset(
     body.__name__ = node.name
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", dg.BetaWarning)
-        asset = dg.asset(
+        asset: dg.AssetsDefinition = dg.asset(
             key=[node.domain, node.name],
             description=inspect.getdoc(node.function),
             group_name=f"{node.domain}_{node.layer}",
@@ -99,12 +99,18 @@ def make_asset(
             code_version=node.code_version,
             retry_policy=dg.RetryPolicy(max_retries=settings.retries) if settings.retries else None,
             freshness_policy=_freshness(settings.fresh),
-            dagster_type=dg.Nothing,  # rows go to the lake, not through an IO manager
+            # Rows go to the lake, not through an IO manager.
+            dagster_type=dagster_nothing(),
             required_resource_keys={LAKEHOUSE, *resources},
-            config_schema=config.to_config_schema() if config is not None else None,
+            config_schema={**config.to_fields_dict()} if config is not None else None,
         )(body)
     register(asset, node)
     return asset
+
+
+def dagster_nothing() -> Any:
+    """Dagster's type of an output without a value, which its own annotations leave out."""
+    return dg.Nothing
 
 
 def _check_specs(node: Node, settings: Settings) -> Sequence[dg.AssetCheckSpec]:

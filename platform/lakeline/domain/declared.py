@@ -6,9 +6,14 @@ from typing import Any
 
 import dagster as dg
 
+from lakeline.contract import Contract
 from lakeline.domain.code_version import reached
 from lakeline.domain.reach import imported_values, mentioned
+from lakeline.domain.reads import Read
 from lakeline.errors import DomainError
+
+EMPTY = ("fail", "warn", "allow")
+"""What a day without rows may mean."""
 
 
 class ArgumentsError(DomainError):
@@ -46,6 +51,60 @@ def refuse_undeclared(
         for _, value in (*mentioned(thing), *imported_values(thing)):
             if isinstance(value, dg.AssetsDefinition) and declared.isdisjoint(value.keys):
                 raise UndeclaredReadError(asset, value.key.to_user_string(), thing.__qualname__)
+
+
+def refuse_reads(asset: str, reads: Sequence[Read], *, is_daily: bool) -> None:
+    """Refuse dependencies that contradict each other or the partitions of the asset.
+
+    Raises:
+        DomainError: One stands there twice, or its ``past`` or ``latest`` does not fit.
+    """
+    seen: set[str] = set()
+    for read in reads:
+        name = read.node.asset
+        if name in seen:
+            raise DomainError(
+                f"'{asset}' reads '{name}' twice. Keep the one that reaches further back."
+            )
+        seen.add(name)
+        _refuse_span(asset, read, is_daily=is_daily)
+
+
+def _refuse_span(asset: str, read: Read, *, is_daily: bool) -> None:
+    name = read.node.name
+    if not read.node.daily and (read.back_days or read.last_days is not None):
+        raise DomainError(
+            f"'{asset}' reads days of '{name}', which has one partition for all. Write reads=[{name}]."
+        )
+    if read.back_days and not is_daily:
+        raise DomainError(
+            f"'{asset}' has one partition for all, so no days before it. Write latest({name}, days=…)."
+        )
+    if read.last_days is not None and is_daily:
+        raise DomainError(
+            f"'{asset}' is daily, so it reads its own days. Write past({name}, days=…)."
+        )
+    if read.back_days < 0 or (read.last_days is not None and read.last_days < 1):
+        raise DomainError(
+            f"'{asset}' reads a number of days of '{name}' that is none. Write one above 0."
+        )
+
+
+def refuse_table(
+    asset: str, contract: type[Contract], *, is_daily: bool, empty: str = "allow"
+) -> None:
+    """Refuse a table that cannot be parted into days, or with an unknown rule for empty ones.
+
+    Raises:
+        DomainError: It says which, and what to write.
+    """
+    if is_daily and contract.event_time is None:
+        raise DomainError(
+            f"'{asset}' is daily, but {contract.__name__} has no event time. Mark its column with event_time=True, "
+            "or make the table one partition with daily=False."
+        )
+    if empty not in EMPTY:
+        raise DomainError(f"'{asset}' has empty='{empty}'. Use one of {', '.join(EMPTY)}.")
 
 
 def require_arguments(

@@ -14,7 +14,12 @@ from lakeline.dbt.asset import blocking_names, check_names, model_function
 from lakeline.domain.build import build_table
 from lakeline.domain.code_version import code_version, fingerprint
 from lakeline.domain.conventions import LAYERS, Settings, duration, make_asset
-from lakeline.domain.declared import refuse_undeclared, require_arguments
+from lakeline.domain.declared import (
+    refuse_reads,
+    refuse_table,
+    refuse_undeclared,
+    require_arguments,
+)
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Read, as_read
 from lakeline.domain.reporting import build_report
@@ -153,6 +158,8 @@ class Domain:
         """
         declared = tuple(as_read(one) for one in reads)
         columns = resolve(contract)
+        refuse_reads(f"{self.name}/{name}", declared, is_daily=daily)
+        refuse_table(f"{self.name}/{name}", columns, is_daily=daily)
         model, run = model_function(project, name, declared, daily=daily)
         node = Node(
             domain=self.name,
@@ -310,6 +317,7 @@ class Domain:
         def declare(function: Function) -> dg.AssetsDefinition:
             deps = settings.get("deps", ())
             node = self._node(function, layer="monitoring", reads=reads, daily=False, deps=deps)
+            node.extras["checks"] = tuple(checks)
             run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
             asset = make_asset(
                 node, self._settings(node.asset, kinds, tuple(checks), settings), run
@@ -331,6 +339,12 @@ class Domain:
         **more: Any,
     ) -> Node:
         checks = more.pop("checks", ())
+        refuse_table(
+            f"{self.name}/{function.__name__}",
+            contract,
+            is_daily=daily,
+            empty=more.get("empty", "allow"),
+        )
         node = self._node(
             function,
             layer=layer,
@@ -365,6 +379,7 @@ class Domain:
         declared = tuple(as_read(one) for one in reads)
         expected = given or _given(daily=daily, reads=declared, source=source)
         asset = f"{self.name}/{name}"
+        refuse_reads(asset, declared, is_daily=daily)
         takes = require_arguments(asset, function, expected)
         refuse_undeclared(asset, function, [*(read.asset for read in declared), *deps])
         return Node(

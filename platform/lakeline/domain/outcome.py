@@ -1,6 +1,6 @@
 """What a function may return beside bare rows: numbers for the UI and results of checks that it ran itself."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,26 @@ if TYPE_CHECKING:
     import polars as pl
 
 Frames = Any
-"""A Polars frame (lazy or not), an Arrow table, a DuckDB relation, or an iterator of Polars frames."""
+"""A Polars frame (lazy or not), an Arrow table, a DuckDB relation, or an iterator of such."""
+
+
+class ResultError(DomainError):
+    """A function returned something that cannot be published."""
+
+    def __init__(self, asset: str, result: object) -> None:
+        super().__init__(
+            f"'{asset}' returned {type(result).__name__}. Return a Polars frame, an Arrow table, a DuckDB relation, "
+            "an iterator of such, or Rows(frame=…)."
+        )
+
+
+class ChecksError(DomainError):
+    """A function returned other checks than its asset declares."""
+
+    def __init__(self, asset: str, said: Sequence[str]) -> None:
+        super().__init__(
+            f"'{asset}' {' and '.join(said)}. Make checks= and what the function returns equal. Nothing was published."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,20 +106,53 @@ def frames_of(asset: str, frame: Frames) -> "pl.DataFrame | Iterator[pl.DataFram
     Raises:
         DomainError: It is nothing that can be published.
     """
+    whole = _frame(frame)
+    if whole is not None:
+        return whole
+    if isinstance(frame, Iterable) and not isinstance(frame, str | bytes | Mapping):
+        return _frames(asset, frame)
+    raise ResultError(asset, frame)
+
+
+def require_checks(asset: str, declared: Sequence[str], returned: Sequence[Check]) -> None:
+    """Refuse results of other checks than those that the asset declares.
+
+    Raises:
+        ChecksError: One is missing, unknown, or there twice.
+    """
+    names = [check.name for check in returned]
+    said = [
+        f"declares the check {name} and did not return it" for name in declared if name not in names
+    ]
+    said += [
+        f"returned the check {name}, which it does not declare"
+        for name in names
+        if name not in declared
+    ]
+    said += [f"returned the check {name} twice" for name in declared if names.count(name) > 1]
+    if said:
+        raise ChecksError(asset, said)
+
+
+def _frames(asset: str, given: Iterable[Any]) -> "Iterator[pl.DataFrame]":
+    for one in given:
+        frame = _frame(one)
+        if frame is None:
+            raise ResultError(asset, one)
+        yield frame
+
+
+def _frame(given: Any) -> "pl.DataFrame | None":
+    """One thing that a function returned or yielded, as a Polars frame; None if it is none."""
     import polars as pl
 
-    if isinstance(frame, pl.DataFrame):
-        return frame
-    if isinstance(frame, pl.LazyFrame):
-        return frame.collect()
-    if hasattr(frame, "to_arrow_table"):  # a DuckDB relation
-        frame = frame.to_arrow_table()
-    if hasattr(frame, "__arrow_c_stream__"):
-        found = pl.from_arrow(frame)
-        return found if isinstance(found, pl.DataFrame) else found.to_frame()
-    if isinstance(frame, Iterable) and not isinstance(frame, str | bytes | Mapping):
-        return iter(frame)
-    raise DomainError(
-        f"'{asset}' returned {type(frame).__name__}. Return a Polars frame, an Arrow table, a DuckDB relation, "
-        "an iterator of Polars frames, or Rows(frame=…)."
-    )
+    if isinstance(given, pl.DataFrame):
+        return given
+    if isinstance(given, pl.LazyFrame):
+        return given.collect()
+    if hasattr(given, "to_arrow_table"):  # a DuckDB relation
+        given = given.to_arrow_table()
+    if not hasattr(given, "__arrow_c_stream__"):
+        return None
+    found = pl.from_arrow(given)
+    return found if isinstance(found, pl.DataFrame) else found.to_frame()

@@ -11,7 +11,7 @@ import dagster as dg
 from lakeline.domain.build import as_failure, call, open_handle
 from lakeline.domain.handles import Table
 from lakeline.domain.node import Node
-from lakeline.domain.outcome import Report
+from lakeline.domain.outcome import Report, require_checks
 from lakeline.domain.recording import Outcome, record
 from lakeline.errors import DomainError
 from lakeline.lake.partitions import WHOLE
@@ -33,6 +33,7 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
             raise DomainError(
                 f"'{node.asset}' returned {type(report).__name__}. A report returns Report(html=…, numbers=…)."
             )
+        require_checks(node.asset, node.extras["checks"], report.checks)
         url = write_page(
             Path(house.reports),
             f"{node.domain}/{node.name}",

@@ -6,14 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from dagster import DagsterEventType
 
 from lakeline.domain.outcome import Rows
 from lakeline.errors import AuditError
 
 if TYPE_CHECKING:
-    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecord
-
     from lakeline.contract.audit import Violation
     from lakeline.ledger import Current
     from lakeline.publishing import Publication
@@ -72,9 +69,7 @@ def skipped(
     context: dg.AssetExecutionContext, keys: Sequence[str], current: "Mapping[str, Current]"
 ) -> Iterator[Any]:
     """What a run says of partitions that it found as they should be: their versions, and what checks said last."""
-    checks = [spec.key for spec in context.assets_def.check_specs]
-    last = context.instance.event_log_storage.get_latest_asset_check_execution_by_key(checks)
-    yield from (_repeated(key, last.get(key)) for key in checks)
+    yield from (_repeated(context, spec.key) for spec in context.assets_def.check_specs)
     versions = {key: current[key].version for key in keys}
     metadata: dict[str, Any] = {"partitions_changed": 0, "partitions": len(keys), "skipped": True}
     if len(keys) == 1:
@@ -84,12 +79,15 @@ def skipped(
     )
 
 
-def _repeated(
-    key: dg.AssetCheckKey, last: "AssetCheckExecutionRecord | None"
-) -> dg.AssetCheckResult:
+def _repeated(context: dg.AssetExecutionContext, key: dg.AssetCheckKey) -> dg.AssetCheckResult:
     """The last result again: a skipped run found nothing out."""
-    event = last.event.dagster_event if last is not None and last.event is not None else None
-    if event is None or event.event_type != DagsterEventType.ASSET_CHECK_EVALUATION:
+    from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+    ended = {AssetCheckExecutionRecordStatus.SUCCEEDED, AssetCheckExecutionRecordStatus.FAILED}
+    log = context.instance.event_log_storage
+    last = log.get_asset_check_execution_history(key, limit=1, status=ended)
+    event = last[0].event.dagster_event if last and last[0].event else None
+    if event is None:
         return dg.AssetCheckResult(
             check_name=key.name, passed=True, description="Nothing changed since the last build."
         )

@@ -245,7 +245,7 @@ def _numbers(trial: Trial) -> dict[str, float]:
 def _materialization(
     trial: Trial, version: "RegisteredVersion", *, is_champion: bool
 ) -> dg.MaterializeResult[None]:
-    metadata = {
+    metadata: dict[str, float | str] = {
         **_numbers(trial),
         "model_version": version.version,
         "is_champion": is_champion,

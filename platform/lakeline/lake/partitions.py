@@ -34,15 +34,14 @@ def event_time_column(table: "Table") -> str | None:
 
 def window_filter(table: "Table", window: "Window | None") -> "BooleanExpression":
     """Rows of a daily table with their event time in the window; every row without one."""
-    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan
+    from pyiceberg.expressions import AlwaysTrue
+    from pyiceberg.expressions.parser import parse
 
     column = event_time_column(table)
     if window is None or column is None:
         return AlwaysTrue()
-    return And(
-        GreaterThanOrEqual(column, window.start.isoformat()),
-        LessThan(column, window.end.isoformat()),
-    )
+    start, end = window.start.isoformat(), window.end.isoformat()
+    return parse(f"{column} >= '{start}' and {column} < '{end}'")
 
 
 def by_day(frame: "pl.DataFrame", event_time: str) -> "Mapping[str, pl.DataFrame]":
