@@ -12,6 +12,7 @@ import pytest
 from lakeline.lake import Lake
 from lakeline.ledger import Ledger
 from tests.lakes import Store, embedded, on_servers
+from tests.flights_state import FlightsState, build_flights, require_manifest
 from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_client, seaweedfs
 
 REQUIRED = "LAKELINE_REQUIRE_SERVICES"
@@ -69,6 +70,24 @@ def lake_and_ledger(store: Store) -> Iterator[tuple[Lake, Ledger]]:
     ledger = store.ledger()
     yield store.lake(), ledger
     ledger.close()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _manifest() -> None:
+    """What loading the definitions needs; a fresh clone has none."""
+    require_manifest()
+
+
+@pytest.fixture(scope="session")
+def february(tmp_path_factory: pytest.TempPathFactory) -> FlightsState:
+    """Five days around the impossible wind."""
+    return build_flights(tmp_path_factory.mktemp("february"), "2013-02-10", "2013-02-14")
+
+
+@pytest.fixture(scope="session")
+def november(tmp_path_factory: pytest.TempPathFactory) -> FlightsState:
+    """Three days around the hour that comes twice."""
+    return build_flights(tmp_path_factory.mktemp("november"), "2013-11-02", "2013-11-04")
 
 
 @pytest.hookimpl(hookwrapper=True)

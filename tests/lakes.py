@@ -95,7 +95,7 @@ def readings(*days: str, base: float = 10.0, rows: int = 4) -> pl.DataFrame:
         {
             "event_ts": starts,
             "sensor": [f"s{i % 2}" for i in range(len(starts))],
-            "celsius": [base + i % rows for i in range(len(starts))],
+            "celsius": [float(base + i % rows) for i in range(len(starts))],
             "volts": [3.0] * len(starts),
             "level": [1] * len(starts),
         },

@@ -1,20 +1,23 @@
 """What a domain makes of a function: an ordinary Dagster asset with every convention, and a run that records itself."""
 
 import datetime as dt
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import polars as pl
 import pytest
 
-from lakeline.domain import Check, Rows, Table, latest, past
-from lakeline.domain.domain import UnknownArgumentError
+from lakeline.domain import Check, Domain, Rows, Table, latest, past
 from lakeline.domain.declared import ArgumentsError, UndeclaredReadError
+from lakeline.domain.domain import UnknownArgumentError
 from lakeline.domain.node import ForeignAssetError, node_of
 from lakeline.errors import DomainError
 from lakeline.ledger import ABSENT
 from lakeline.resource import Lakehouse
-from lakeline.window import Window, day_start
+from lakeline.window import Window, day_start, shift
 from tests.shop import (
     SALES,
     Row,
@@ -40,13 +43,16 @@ def house(tmp_path: Path) -> Lakehouse:
     return lakehouse(tmp_path)
 
 
-def totals_asset(domain, sales, back: int = 0, **settings):
+def totals_asset(
+    domain: Domain, sales: dg.AssetsDefinition, back: int = 0, **settings: Any
+) -> dg.AssetsDefinition:
     @domain.table(contract=Total, reads=[past(sales, days=back)], **settings)
     def totals(window: Window, sales: Table) -> pl.LazyFrame:
         """What each shop took in, over the days that are read, at the day's start."""
+        assert sales.window is not None
         days = [
             by_day(
-                sales.read(Window.of_days(max(sales.window.partitions[0], _shift(key, -back)), key))
+                sales.read(Window.of_days(max(sales.window.partitions[0], shift(key, -back)), key))
             )
             .group_by("shop")
             .agg(pl.col("amount_cents").sum())
@@ -56,12 +62,6 @@ def totals_asset(domain, sales, back: int = 0, **settings):
         return pl.concat(days)
 
     return totals
-
-
-def _shift(key: str, days: int) -> str:
-    from lakeline.window import shift
-
-    return shift(key, days)
 
 
 def marks(house: Lakehouse) -> set[tuple[str, str]]:
@@ -203,7 +203,7 @@ def test_a_declared_asset_may_be_mentioned_and_a_column_may_have_its_name() -> N
 @pytest.mark.parametrize("arguments", ["window", "window, sales, more", ""])
 def test_a_function_takes_the_window_and_a_handle_for_each_dependency(arguments: str) -> None:
     domain = new_domain()
-    scope: dict = {}
+    scope: dict[str, Any] = {}
     exec(f"def totals({arguments}): ...", scope)  # noqa: S102 - the arguments vary
     with pytest.raises(ArgumentsError) as caught:
         domain.table(contract=Total, reads=[sales_asset(domain)])(scope["totals"])
@@ -235,7 +235,9 @@ def test_a_setting_that_cannot_be_is_refused(settings, said: str) -> None:
 
 def test_an_unknown_layer_is_refused() -> None:
     domain = new_domain()
-    with pytest.raises(DomainError, match="'shop/totals' has layer 'gold'. Use one of raw, clean"):
+    with pytest.raises(
+        DomainError, match=r"'shop/totals' has layer 'gold'\. Use one of raw, clean"
+    ):
         totals_asset(domain, sales_asset(domain), layer="gold")
 
 
@@ -243,7 +245,7 @@ def test_a_daily_table_needs_an_event_time() -> None:
     with pytest.raises(DomainError, match="'shop/shops' is daily, but Shop has no event time"):
 
         @new_domain().table(contract=Shop)
-        def shops(window: Window) -> pl.DataFrame: ...
+        def shops(window: Window) -> None: ...
 
 
 def test_a_dependency_is_declared_once() -> None:
@@ -252,7 +254,7 @@ def test_a_dependency_is_declared_once() -> None:
     with pytest.raises(DomainError, match="'shop/totals' reads 'shop/sales' twice"):
 
         @domain.table(contract=Total, reads=[sales, past(sales, days=1)])
-        def totals(window: Window, today: Table, before: Table) -> pl.DataFrame: ...
+        def totals(window: Window, today: Table, before: Table) -> None: ...
 
 
 def test_a_lookback_is_for_daily_assets_and_the_newest_days_for_others() -> None:
@@ -261,22 +263,22 @@ def test_a_lookback_is_for_daily_assets_and_the_newest_days_for_others() -> None
     with pytest.raises(DomainError, match=r"'shop/shops' .*latest\(sales, days=…\)"):
 
         @domain.table(contract=Shop, reads=[past(sales, days=1)], daily=False)
-        def shops(sales: Table) -> pl.DataFrame: ...
+        def shops(sales: Table) -> None: ...
 
     with pytest.raises(DomainError, match=r"'shop/totals' .*past\(sales, days=…\)"):
 
         @domain.table(contract=Total, reads=[latest(sales, days=1)])
-        def totals(window: Window, sales: Table) -> pl.DataFrame: ...
+        def totals(window: Window, sales: Table) -> None: ...
 
 
 def test_a_plain_asset_cannot_be_read_through_a_handle() -> None:
     @dg.asset
     def plain() -> None: ...
 
-    with pytest.raises(ForeignAssetError, match="plain was not made by a Domain.*deps="):
+    with pytest.raises(ForeignAssetError, match=r"plain was not made by a Domain.*deps="):
 
         @new_domain().table(contract=Total, reads=[plain])
-        def totals(window: Window, plain: Table) -> pl.DataFrame: ...
+        def totals(window: Window, plain: Table) -> None: ...
 
 
 def test_a_feature_view_without_times_or_entities_is_refused() -> None:
@@ -284,12 +286,12 @@ def test_a_feature_view_without_times_or_entities_is_refused() -> None:
     with pytest.raises(DomainError, match="'trend' needs an event time and a knowledge time"):
 
         @domain.feature_view(contract=Total, reads=[], entities=["shop"], ttl="2d")
-        def trend(window: Window) -> pl.DataFrame: ...
+        def trend(window: Window) -> None: ...
 
     with pytest.raises(DomainError, match="'trend' has no column till for its entities"):
 
         @domain.feature_view(contract=Trend, reads=[], entities=["till"], ttl="2d")
-        def trend(window: Window) -> pl.DataFrame: ...
+        def trend(window: Window) -> None: ...
 
 
 @pytest.mark.parametrize("name", ["Shop", "1shop", "shop-a", ""])
@@ -583,11 +585,11 @@ def test_plain_assets_stand_beside_a_domain(house: Lakehouse) -> None:
 # --- what a function returns ------------------------------------------------------------------
 
 
-def frames(window: Window):
+def frames(window: Window) -> Iterator[pl.DataFrame]:
     yield from (sales_frame(SALES, Window.of_days(key)) for key in window.partitions)
 
 
-def relation(window: Window):
+def relation(window: Window) -> object:
     import duckdb
 
     rows = sales_frame(SALES, window)  # noqa: F841 - DuckDB finds it by its name
@@ -740,19 +742,17 @@ def test_rows_that_are_not_as_promised_are_refused(house: Lakehouse, frame, said
         return frame
 
     done = run([sales], house, DAYS[0])
-    import re
-
     assert re.search(said, done.error) or not done.check("sales", "contract").passed
     assert published(house, "shop.sales") == []
 
 
-class Till(dg.ConfigurableResource):
+class Till(dg.ConfigurableResource["Till"]):
     """A source that is complete up to the start of the third of March."""
 
     rows: int = 5
 
     def published_until(self) -> dt.datetime:
-        return day_start(DAYS[2])
+        return day_start("2024-03-03")
 
 
 def test_a_source_gives_rows_and_says_how_far_they_are_complete(house: Lakehouse) -> None:

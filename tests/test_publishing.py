@@ -349,7 +349,7 @@ def test_an_empty_day_is_published_as_empty_where_that_is_allowed(lake_and_ledge
     lake, ledger = lake_and_ledger
     publish_days(lake, ledger, *DAYS)
     done = publish(lake, ledger, READINGS, readings(FRIDAY, SUNDAY), window=WEEKEND)
-    assert done.changed == (SATURDAY, SUNDAY)
+    assert done.changed == (SATURDAY,)
     assert rows_of(lake)["event_ts"].dt.date().n_unique() == 2
     assert ledger.versions(READINGS.asset)[SATURDAY] == "empty"
 

@@ -65,7 +65,7 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
     mend(house.lake, house.ledger, node.asset)
     seen = house.ledger.current(node.asset, list(keys))
     handles = [open_handle(house, one, node, window) for one in node.reads]
-    if context.run.tags.get(IF_CHANGED) == "true" and is_current(node, keys, seen):
+    if may_skip(context) and is_current(house.ledger, node, keys, seen, handles):
         yield from skipped(context, keys, seen)
         return
     source = getattr(context.resources, node.extras["source_key"]) if node.source else None
@@ -144,16 +144,33 @@ def window_of(context: dg.AssetExecutionContext, node: Node) -> Window | None:
     return Window.of_days(context.partition_key_range.start, context.partition_key_range.end)
 
 
-def is_current(node: Node, keys: Sequence[str], current: "Mapping[str, Current]") -> bool:
+def may_skip(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run asks only for what has changed."""
+    return context.run.tags.get(IF_CHANGED) == "true"
+
+
+def is_current(
+    ledger: "Ledger",
+    node: Node,
+    keys: Sequence[str],
+    current: "Mapping[str, Current]",
+    handles: Sequence[Handle],
+) -> bool:
     """Whether every partition was built by this code from the present versions of its inputs.
 
     Never for an asset with a source: what that holds is known only by reading it.
     """
     if node.source is not None or any(key not in current for key in keys):
         return False
-    return all(
-        current[key].code_version == node.code_version and not current[key].marked for key in keys
-    )
+    if any(current[key].code_version != node.code_version or current[key].marked for key in keys):
+        return False
+    # A day reads fixed days; an unpartitioned asset reads those that exist, and there may be more of them now.
+    return node.daily or _reads_the_same(ledger, node, handles)
+
+
+def _reads_the_same(ledger: "Ledger", node: Node, handles: Sequence[Handle]) -> bool:
+    read = {(one.asset, one.partition) for one in ledger.inputs(node.asset, WHOLE)}
+    return read == {(one.node.asset, key) for one in handles for key in one.upstream(WHOLE)}
 
 
 @contextmanager

@@ -134,7 +134,8 @@ class _Walk:
         around = f" around {self.describe(inner)}" if inner is not None else ""
         if not isinstance(value, Code):
             return _type_name(value) + around
-        if is_in_project(value) and id(value) not in self.seen:
+        is_read = is_in_project(value) or id(value) in self.undecorated
+        if is_read and id(value) not in self.seen:
             self.seen[id(value)] = value
             self.waiting.append(value)
         return _name(value) + around

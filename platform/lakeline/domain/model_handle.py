@@ -32,6 +32,10 @@ class ModelHandle:
         self.fetched.update(self.trained.features)
         return self.trained
 
+    def upstream(self, _partition: str) -> tuple[str, ...]:
+        """The one partition of a model."""
+        return (WHOLE,)
+
     def inputs(self, _partition: str) -> tuple[Input, ...]:
         """What the ledger keeps of this dependency."""
         return (

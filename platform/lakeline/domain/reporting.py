@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.build import as_failure, call, open_handle
+from lakeline.domain.build import as_failure, call, is_current, may_skip, open_handle
 from lakeline.domain.handles import Table
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Report, require_checks
 from lakeline.domain.recording import Outcome, record
+from lakeline.domain.results import skipped
 from lakeline.errors import DomainError
 from lakeline.lake.partitions import WHOLE
 from lakeline.meter import Meter
@@ -28,6 +29,10 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         house: Lakehouse = context.resources.lakehouse
         meter = Meter()
         handles = [open_handle(house, one, node, None) for one in node.reads]
+        seen = house.ledger.current(node.asset, [WHOLE])
+        if may_skip(context) and is_current(house.ledger, node, [WHOLE], seen, handles):
+            yield from skipped(context, [WHOLE], seen)
+            return
         report = call(node, None, handles, None).frame
         if not isinstance(report, Report):
             raise DomainError(

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from lakeline.domain.build import as_failure
+from lakeline.domain.build import as_failure, is_current, may_skip
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check
 from lakeline.domain.recording import Outcome, record
+from lakeline.domain.results import skipped
 from lakeline.errors import DomainError
+from lakeline.lake.partitions import WHOLE
 from lakeline.meter import Meter
 from lakeline.models.training import TrainingSet
 
@@ -95,6 +97,12 @@ def build_model(
         house: Lakehouse = context.resources.lakehouse
         meter = Meter()
         handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
+        seen = house.ledger.current(node.asset, [WHOLE])
+        is_asked = config != TrainingConfig()
+        unchanged = is_current(house.ledger, node, [WHOLE], seen, [handle])
+        if may_skip(context) and unchanged and not is_asked:
+            yield from skipped(context, [WHOLE], seen)
+            return
         trial = attempt(node, handle, config)
         version = _register(house, node, trial, handle)
         promoted = _gate(house, node, trial, version)

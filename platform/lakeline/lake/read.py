@@ -56,7 +56,7 @@ def scan_polars(
     from polars.io.plugins import register_io_source
 
     wanted = _checked(table, columns)
-    lazy = pl.scan_iceberg(table)
+    lazy = pl.scan_iceberg(table, storage_options=_storage_options(table))
     if (column := event_time_column(table)) is not None and window is not None:
         lazy = lazy.filter((pl.col(column) >= window.start) & (pl.col(column) < window.end))
     lazy = lazy.select(wanted)
@@ -121,6 +121,15 @@ def read_arrow(
 def column_names(table: "Table") -> list[str]:
     """Names of the table's columns, in order."""
     return [field.name for field in table.schema().fields]
+
+
+def _storage_options(table: "Table") -> dict[str, str] | None:
+    """What Polars must know of a bucket; it translates Iceberg's names but does not look for them by itself."""
+    stores = ("s3.", "gcs.", "adls.", "hf.")
+    known = {key: value for key, value in table.io.properties.items() if key.startswith(stores)}
+    if known.get("s3.endpoint", "").startswith("http://"):
+        known["aws_allow_http"] = "true"
+    return known or None
 
 
 def _checked(table: "Table", columns: Sequence[str] | None) -> list[str]:

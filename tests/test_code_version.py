@@ -1,0 +1,303 @@
+"""The code version changes when the code means something else, and only then."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from lakeline.domain.code_version import code_version, fingerprint, reached
+
+ROOT = Path(__file__).parents[1]
+
+HELPERS = """
+FACTOR = 2
+
+
+def doubled(x):
+    return x * FACTOR
+"""
+
+BASE = """
+import datetime as dt
+import functools
+from dataclasses import dataclass
+
+import helpers
+
+LIMIT = 10
+NAMES = frozenset({"north", "south", "east", "west"})
+SPAN = dt.timedelta(hours=3)
+RULES = {"a": [1, 2], "b": (3,)}
+
+
+@dataclass(frozen=True)
+class Policy:
+    floor: float
+
+
+POLICY = Policy(floor=0.5)
+
+
+class Base:
+    def size(self):
+        return 1
+
+
+class Scaler(Base):
+    step = 3
+
+    def scale(self, x):
+        return x * self.step
+
+
+def plus_one(x):
+    return x + 1
+
+
+def even(n):
+    return n == 0 or odd(n - 1)
+
+
+def odd(n):
+    return n != 0 and even(n - 1)
+
+
+def decorated(times):
+    def around(function):
+        @functools.wraps(function)
+        def call(x):
+            return function(x) * times
+        return call
+    return around
+
+
+@decorated(times=2)
+def often(x):
+    return x
+
+
+def make(offset):
+    def inner(x):
+        return x + offset
+    return inner
+
+
+shifted = make(5)
+partly = functools.partial(plus_one, 4)
+small = lambda x: x < 3
+
+
+def late():
+    from late_helper import late_value
+    return late_value()
+
+
+def build(x, y=1):
+    \"\"\"What it is.\"\"\"
+    # Why it is so.
+    total = [plus_one(n) for n in range(x)]
+    return (
+        total, even(x), helpers.doubled(x), LIMIT, NAMES, SPAN, RULES, POLICY, Scaler().scale(x), often(x), shifted(x),
+        partly(), small(x), late(), y,
+    )
+"""
+LATE = """
+from deeper import DEPTH
+
+
+def late_value():
+    return DEPTH
+"""
+FILES = {"helpers.py": HELPERS, "late_helper.py": LATE, "deeper.py": "DEPTH = 1\n", "base.py": BASE}
+
+
+def load(folder: Path, name: str) -> ModuleType:
+    """A module of the folder, made anew."""
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def version(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: tuple[str, str]) -> str:
+    """Code version of ``build`` in a folder of its own, with texts replaced in some of its files."""
+    folder.mkdir()
+    for file, text in FILES.items():
+        old, new = changes.get(file.removesuffix(".py"), ("", ""))
+        assert old in text
+        (folder / file).write_text(text.replace(old, new, 1) if old else text)
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        for name in ("helpers", "late_helper", "deeper", "base"):
+            patch.delitem(sys.modules, name, raising=False)
+        load(folder, "helpers")
+        _forget()
+        found = code_version(load(folder, "base").build)
+        for name in ("helpers", "base"):
+            sys.modules.pop(name, None)
+    return found
+
+
+def _forget() -> None:
+    from lakeline.domain import source
+
+    source.locate.cache_clear()
+
+
+SAME = {
+    "comment": ("# Why it is so.", "# Because."),
+    "no comment": ("    # Why it is so.\n", ""),
+    "docstring": ("What it is.", "Something else."),
+    "formatting": (
+        "total = [plus_one(n) for n in range(x)]",
+        "total = [\n        plus_one(n)\n        for n in range(x)\n    ]",
+    ),
+    "quotes": ('"north"', "'north'"),
+    "place": ("def build(x, y=1):", "\n\n\ndef build(x, y=1):"),
+    "a function that is not called": (
+        "def late():",
+        "def unused():\n    return 8\n\n\ndef late():",
+    ),
+    "order of a set": ('"north", "south"', '"south", "north"'),
+}
+OTHER = {
+    "own code": ("for n in range(x)", "for n in range(x + 1)"),
+    "default": ("y=1", "y=2"),
+    "constant": ("LIMIT = 10", "LIMIT = 11"),
+    "member of a set": ('"west"', '"up"'),
+    "length of time": ("hours=3", "hours=4"),
+    "value in a container": ("[1, 2]", "[1, 3]"),
+    "field of an object": ("floor=0.5", "floor=0.6"),
+    "called function": ("return x + 1", "return x + 2"),
+    "recursion": ("n != 0", "n > 0"),
+    "method": ("x * self.step", "x + self.step"),
+    "class attribute": ("step = 3", "step = 4"),
+    "base class": ("return 1\n", "return 2\n"),
+    "decorator of a called function": ("times=2", "times=3"),
+    "code of that decorator": ("* times", "+ times"),
+    "closure": ("make(5)", "make(6)"),
+    "bound argument": ("partial(plus_one, 4)", "partial(plus_one, 5)"),
+    "lambda": ("x < 3", "x < 4"),
+}
+
+
+@pytest.mark.parametrize("change", SAME)
+def test_what_does_not_change_the_meaning_does_not_change_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    before = version(tmp_path / "before", monkeypatch)
+    assert version(tmp_path / "after", monkeypatch, base=SAME[change]) == before
+
+
+@pytest.mark.parametrize("change", OTHER)
+def test_what_changes_the_meaning_changes_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    before = version(tmp_path / "before", monkeypatch)
+    assert version(tmp_path / "after", monkeypatch, base=OTHER[change]) != before
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new"),
+    [
+        ("helpers", "x * FACTOR", "x + FACTOR"),
+        ("helpers", "FACTOR = 2", "FACTOR = 3"),
+        ("late_helper", "return DEPTH", "return -DEPTH"),
+        ("deeper", "DEPTH = 1", "DEPTH = 2"),
+    ],
+)
+def test_code_of_other_modules_counts_even_if_it_is_imported_when_the_function_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str, old: str, new: str
+) -> None:
+    before = version(tmp_path / "before", monkeypatch)
+    assert version(tmp_path / "after", monkeypatch, **{file: (old, new)}) != before
+
+
+def test_a_module_that_is_imported_later_is_not_imported_for_the_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version(tmp_path / "folder", monkeypatch)
+    assert "late_helper" not in sys.modules
+
+
+def test_the_version_is_equal_in_every_process(tmp_path: Path) -> None:
+    for file, text in FILES.items():
+        (tmp_path / file).write_text(text)
+    code = "from base import build; from lakeline.domain.code_version import code_version; print(code_version(build))"
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=tmp_path,
+            env={
+                **os.environ,
+                "PYTHONHASHSEED": seed,
+                "PYTHONPATH": f"{tmp_path}:{ROOT / 'platform'}",
+            },
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("0", "1", "2")
+    }
+    assert len(said) == 1
+    assert len(said.pop().strip()) == 12
+
+
+def test_the_assets_decorator_does_not_count_but_what_else_it_depends_on_does() -> None:
+    def build() -> None: ...
+
+    assert code_version(build) == code_version(build)
+    assert code_version(build, "a") != code_version(build, "b")
+
+
+def test_equal_values_have_equal_fingerprints() -> None:
+    assert fingerprint({"a": {1, 2}}) == fingerprint({"a": {2, 1}})
+    assert fingerprint(Path("/here")) == fingerprint(Path("/there"))
+    assert fingerprint(Path("here")) != fingerprint(Path("there"))
+    assert fingerprint(1) != fingerprint("1")
+
+
+def test_a_value_that_holds_itself_ends() -> None:
+    ring: list[object] = [1]
+    ring.append(ring)
+    assert len(fingerprint(ring)) == 12
+
+
+def test_code_without_a_file_is_known_by_its_bytecode() -> None:
+    first, second, again = dict[str, Any](), dict[str, Any](), dict[str, Any]()
+    exec("def f(): return 1 + x", first)  # noqa: S102 - as in a shell
+    exec("def f(): return 1 - x", second)  # noqa: S102
+    exec("def f(): return 1 + x", again)  # noqa: S102
+    assert code_version(first["f"]) == code_version(again["f"]) != code_version(second["f"])
+
+
+def test_code_of_installed_packages_is_left_out() -> None:
+    def build() -> object:
+        return pytest.approx(1.0)
+
+    assert [thing.__name__ for thing in reached(build)] == ["build"]
+
+
+def test_a_column_says_the_same_whatever_its_words_are() -> None:
+    from lakeline.contract import Contract, column
+    from lakeline.domain.domain import _promise
+
+    class Old(Contract):
+        name: str = column("Name", key=True)
+
+    class Reworded(Contract):
+        name: str = column("The name of it", key=True, tags={"team": "a"})
+
+    class Stricter(Contract):
+        name: str = column("Name", key=True, matches="[a-z]+")
+
+    assert fingerprint(*_promise(Old)) == fingerprint(*_promise(Reworded))
+    assert fingerprint(*_promise(Old)) != fingerprint(*_promise(Stricter))

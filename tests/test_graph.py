@@ -1,0 +1,77 @@
+"""The asset graph as it stands, so that a change of lineage is seen in review: python -m tests.test_graph takes it anew."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+import definitions
+from lakeline.domain.node import nodes
+
+SNAPSHOT = Path(__file__).parent / "graph.txt"
+
+
+def graph() -> str:
+    """The graph as text, an asset a paragraph."""
+    found = definitions.defs()
+    definitions_ = found if isinstance(found, dg.Definitions) else found.get_definitions()
+    assets = definitions_.resolve_asset_graph()
+    keys = sorted(assets.get_all_asset_keys(), key=lambda key: key.path)
+    return "\n".join("\n".join(_lines(assets.get(key))) + "\n" for key in keys)
+
+
+def _lines(node) -> Iterator[str]:
+    yield node.key.to_user_string()
+    for parent in sorted(node.parent_keys, key=lambda key: key.path):
+        mapping = node.partition_mappings.get(parent)
+        yield f"    from {parent.to_user_string()}{_span(mapping)}"
+    yield f"    group {node.group_name}, owner {', '.join(node.owners)}, kinds {', '.join(sorted(node.kinds))}"
+    for check in sorted(node.check_keys, key=lambda key: key.name):
+        yield f"    check {check.name}"
+    yield f"    {_partitions(node.partitions_def)}, {_promise(node.freshness_policy)}"
+
+
+def _span(mapping) -> str:
+    if isinstance(mapping, dg.TimeWindowPartitionMapping):
+        return f", its day and {-mapping.start_offset} before"
+    return ", all days" if isinstance(mapping, dg.AllPartitionMapping) else ""
+
+
+def _partitions(partitions) -> str:
+    if partitions is None:
+        return "one partition"
+    keys = partitions.get_partition_keys()
+    return f"{len(keys)} days {keys[0]} to {keys[-1]}"
+
+
+def _promise(policy) -> str:
+    if policy is None:
+        return "no promise"
+    return f"fresh within {policy.fail_window.to_timedelta().total_seconds() / 3600:.0f} h"
+
+
+def test_the_graph_is_as_reviewed() -> None:
+    assert graph() == SNAPSHOT.read_text(), "to take the graph as it is: python -m tests.test_graph"
+
+
+def test_every_asset_belongs_to_one_of_five_layers() -> None:
+    groups = {f"{node.domain}_{node.layer}" for node in nodes().values() if node.domain == "flights"}
+    assert groups == {f"flights_{one}" for one in ("raw", "clean", "features", "models", "monitoring")}
+
+
+@pytest.mark.parametrize("name", ["departures", "departures_clean", "origin_backlog", "delay_lightgbm", "performance"])
+def test_every_asset_has_a_page(name: str) -> None:
+    spec = next(
+        spec
+        for asset in definitions.defs().assets or ()
+        for spec in asset.specs  # type: ignore[union-attr]
+        if spec.key.path[-1] == name
+    )
+    assert spec.description
+    assert spec.description.endswith(".")
+    assert spec.metadata["dagster/code_references"]
+
+
+if __name__ == "__main__":
+    SNAPSHOT.write_text(graph())

@@ -1,0 +1,96 @@
+"""What users import, spelled out: a name that comes or goes is a decision."""
+
+import importlib
+
+import pytest
+
+SURFACE = {
+    "lakeline.contract": {
+        "Action",
+        "Column",
+        "Contract",
+        "ContractMeta",
+        "ContractSpec",
+        "Digits",
+        "Duplicates",
+        "Float32",
+        "Int32",
+        "LogicalType",
+        "column",
+        "resolve",
+    },
+    "lakeline.domain": {
+        "Check",
+        "Daily",
+        "Domain",
+        "Read",
+        "Report",
+        "Rows",
+        "Table",
+        "latest",
+        "load_domain",
+        "past",
+    },
+    "lakeline.lake": {"Lake"},
+    "lakeline.ledger": {
+        "ABSENT",
+        "AssetSummary",
+        "Build",
+        "BuildRecord",
+        "Consumer",
+        "Cost",
+        "Current",
+        "Input",
+        "Ledger",
+        "Mark",
+        "Recovery",
+        "place",
+        "recover",
+    },
+}
+DECORATORS = {"dbt_model", "feature_view", "model", "predictions", "report", "table"}
+SETTINGS_OF_LAKEHOUSE = {
+    "catalog_properties",
+    "catalog_uri",
+    "ledger_url",
+    "locks",
+    "models",
+    "reports",
+    "reports_url",
+    "warehouse",
+}
+ERRORS = {
+    "ContractError",
+    "DomainError",
+    "LakeError",
+    "LedgerError",
+    "ModelError",
+    "SettingsError",
+    "SourceError",
+}
+
+
+@pytest.mark.parametrize("module", SURFACE)
+def test_a_module_gives_these_names_and_no_more(module: str) -> None:
+    found = importlib.import_module(module)
+    assert set(found.__all__) == SURFACE[module]
+    assert all(getattr(found, name) is not None for name in found.__all__)
+
+
+def test_a_domain_has_these_decorators() -> None:
+    from lakeline.domain import Domain
+
+    own = {name for name in vars(Domain) if not name.startswith("_")}
+    assert own - {"name", "owner", "partitions", "assets"} == DECORATORS
+
+
+def test_the_lakehouse_is_configured_by_these() -> None:
+    from lakeline.resource import Lakehouse
+
+    assert set(Lakehouse.model_fields) == SETTINGS_OF_LAKEHOUSE
+
+
+def test_every_error_belongs_to_one_family() -> None:
+    from lakeline import errors
+
+    assert {one.__name__ for one in errors.LakelineError.__subclasses__()} == ERRORS
