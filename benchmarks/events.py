@@ -1,6 +1,7 @@
 """The table that the lake's benchmarks write and read: one row an event of a web shop, 50,000 a day, 15 columns."""
 
 import datetime as dt
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakeline.contract import Contract, Int32, column
@@ -9,6 +10,7 @@ from lakeline.window import Window
 
 if TYPE_CHECKING:
     import polars as pl
+    from pyiceberg.table import Table
 
 ROWS_A_DAY = 50_000
 VIEWS_A_VISIT = 5
@@ -44,6 +46,21 @@ TARGET = Target(asset="bench/events", contract=Event, daily=True)
 def window_of(days: int) -> Window:
     """The first ``days`` days."""
     return Window.of_days(FIRST_DAY.isoformat(), (FIRST_DAY + dt.timedelta(days=days - 1)).isoformat())
+
+
+def plain_table(place: Path) -> "Table":
+    """The table as pyiceberg makes it by itself: its own catalog, its own properties."""
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    from lakeline.contract.iceberg import iceberg_schema, partition_spec
+
+    catalog = SqlCatalog(
+        "plain", uri=f"sqlite:///{place / 'catalog.db'}", warehouse=f"file://{place}"
+    )
+    catalog.create_namespace_if_not_exists("bench")
+    schema = iceberg_schema(Event)
+    spec = partition_spec(Event, schema, daily=True)
+    return catalog.create_table_if_not_exists("bench.events", schema, partition_spec=spec)
 
 
 def day_of_events(day: int, *, rows: int = ROWS_A_DAY, seed: int = 0) -> "pl.DataFrame":

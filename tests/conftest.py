@@ -11,8 +11,8 @@ import pytest
 
 from lakeline.lake import Lake
 from lakeline.ledger import Ledger
-from tests.lakes import Store, embedded, on_servers
 from tests.flights_state import FlightsState, build_flights, require_manifest
+from tests.lakes import Store, embedded, on_servers
 from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_client, seaweedfs
 
 REQUIRED = "LAKELINE_REQUIRE_SERVICES"

@@ -58,18 +58,24 @@ def flights_assets(leave: Collection[str] = NOT_TABLES) -> list[dg.AssetsDefinit
     return [one for one in load_domain(flights).assets if one.key.path[-1] not in leave]
 
 
-def build_flights(folder: Path, first: str, last: str, *, only: Collection[str] = (), **archive: Any) -> FlightsState:
+def build_flights(
+    state: Path, first: str, last: str, /, *, only: Collection[str] = (), **archive: Any
+) -> FlightsState:
     """Build the tables of the domain for a range of days, in a state folder of its own.
 
     Args:
-        folder: Of the state; what is there already stays.
+        state: Folder of the state; what is there already stays.
         first: First day.
         last: Last day.
         only: Names of the assets to build; left out, every table.
         archive: Settings of the archive, such as ``replay_start``.
     """
-    resources = build_resources(Settings(state=folder))
-    asked = {**resources["archive"].model_dump(), "replay_anchor": str(folder / "replay.json"), **archive}
+    resources = build_resources(Settings(state=state))
+    asked = {
+        **resources["archive"].model_dump(),
+        "replay_anchor": str(state / "replay.json"),
+        **archive,
+    }
     resources["archive"] = type(resources["archive"])(**asked)
     tags = {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
     assets = [one for one in flights_assets() if not only or one.key.path[-1] in only]
@@ -77,7 +83,7 @@ def build_flights(folder: Path, first: str, last: str, *, only: Collection[str] 
         result = dg.materialize(
             assets, resources=resources, tags=tags, instance=instance, raise_on_error=False
         )
-    return FlightsState(folder=folder, house=resources["lakehouse"], run=Run(result))
+    return FlightsState(folder=state, house=resources["lakehouse"], run=Run(result))
 
 
 def at(day: str, hour: int = 0, minute: int = 0) -> dt.datetime:

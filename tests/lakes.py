@@ -1,15 +1,18 @@
 """One table of sensor readings, and the places that a lake can be: a folder with SQLite, or Postgres and S3."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
 from lakeline.contract import Contract, column
 from lakeline.lake import Lake
 from lakeline.lake.content import content_version
+from lakeline.lake.files import stored
+from lakeline.lake.quarantine import quarantine_name
 from lakeline.lake.read import scan_polars
 from lakeline.ledger import Ledger
 from lakeline.publishing import Publication, Target, publish
@@ -111,6 +114,25 @@ def publish_days(
     return publish(lake, ledger, READINGS, readings(*days, base=base), window=window, run_id=run_id)
 
 
+def append_elsewhere(lake: Lake, *days: str, **values: Any) -> None:
+    """What another engine does: four rows a day appended without lakeline, with ``values`` in their columns."""
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    table = lake.load(READINGS.table)
+    rows = readings(*days, base=-20).with_columns(sensor=pl.lit("other"))
+    rows = rows.with_columns(pl.lit(v, dtype=rows.schema[k]).alias(k) for k, v in values.items())
+    table.append(rows.to_arrow().cast(schema_to_pyarrow(table.schema())))
+
+
+def failing(error: BaseException) -> Callable[..., Any]:
+    """A function that raises, whatever it is given."""
+
+    def call(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return call
+
+
 def rows_of(lake: Lake, target: Target = READINGS) -> pl.DataFrame:
     """Every row of a table, sorted."""
     rows = scan_polars(lake.load(target.table)).collect()
@@ -140,3 +162,23 @@ def assert_true_ledger(lake: Lake, ledger: Ledger, target: Target = READINGS) ->
     }
     assert known == versions_of(lake, target)
     assert ledger.pending(target.asset) == []
+
+
+def with_value(frame: pl.DataFrame, row: int, **values: Any) -> pl.DataFrame:
+    """The frame with other values in one row."""
+    index = pl.int_range(pl.len()) == row
+    return frame.with_columns(
+        pl.when(index).then(pl.lit(value, dtype=frame.schema[name])).otherwise(name).alias(name)
+        for name, value in values.items()
+    )
+
+
+def quarantined(lake: Lake) -> pl.DataFrame:
+    """Every rejected reading."""
+    return scan_polars(lake.load(quarantine_name(READINGS.table))).collect()
+
+
+def data_files(lake: Lake) -> set[str]:
+    """Names of the Parquet files below the table, in the table or not."""
+    table = lake.load(READINGS.table)
+    return {one.path for one in stored(table) if one.path.endswith(".parquet")}

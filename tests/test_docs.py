@@ -22,7 +22,11 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def commands(group: click.Command, path: str = "lakeline") -> list[str]:
     if not isinstance(group, click.Group):
         return [path]
-    return [one for name, command in group.commands.items() for one in commands(command, f"{path} {name}")]
+    return [
+        one
+        for name, command in group.commands.items()
+        for one in commands(command, f"{path} {name}")
+    ]
 
 
 @pytest.mark.parametrize("command", commands(main))
@@ -31,7 +35,9 @@ def test_every_command_is_documented(command):
 
 
 def test_no_command_is_documented_that_is_not_there():
-    documented = re.findall(r"^## `(lakeline[a-z -]*?)(?: [A-Z\[].*)?`", (ROOT / "docs/cli.md").read_text(), re.M)
+    documented = re.findall(
+        r"^## `(lakeline[a-z -]*?)(?: [A-Z\[].*)?`", (ROOT / "docs/cli.md").read_text(), re.M
+    )
     assert set(documented) == set(commands(main))
 
 
@@ -56,7 +62,9 @@ def test_links_lead_somewhere(page):
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"^make ([a-z-]+)", README, re.M))))
 def test_the_targets_that_the_readme_names_exist(target):
-    done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
 
 
@@ -83,7 +91,10 @@ def test_the_domain_in_the_readme_materializes(tmp_path, monkeypatch):
         reports=str(tmp_path / "reports"),
         reports_url="http://127.0.0.1:1",
     )
-    tags = {"dagster/asset_partition_range_start": "2026-01-01", "dagster/asset_partition_range_end": "2026-01-04"}
+    tags = {
+        "dagster/asset_partition_range_start": "2026-01-01",
+        "dagster/asset_partition_range_end": "2026-01-04",
+    }
     result = dg.materialize(readme_domain.shop.assets, resources={"lakehouse": house}, tags=tags)
 
     assert result.success
@@ -92,4 +103,8 @@ def test_the_domain_in_the_readme_materializes(tmp_path, monkeypatch):
     rejected = house.lake.load("shop_quarantine.orders").scan().to_arrow().to_pylist()
     assert {row["rule"] for row in rejected} == {"amount_cents.ge"}
     rebuilt = house.ledger.consumers("shop/orders_clean", "2026-01-01")
-    assert sorted(one.partition for one in rebuilt if one.asset == "shop/spending") == ["2026-01-01", "2026-01-02", "2026-01-03"]
+    assert sorted(one.partition for one in rebuilt if one.asset == "shop/spending") == [
+        "2026-01-01",
+        "2026-01-02",
+        "2026-01-03",
+    ]

@@ -130,12 +130,13 @@ def test_an_unpartitioned_asset_has_no_partitions_and_no_backfill_policy() -> No
     assert isinstance(mapping, dg.AllPartitionMapping)
 
 
-def test_days_before_the_window_are_a_partition_mapping() -> None:
+def test_days_before_the_window_are_told_but_widen_no_backfill() -> None:
     domain = new_domain()
     totals = totals_asset(domain, sales_asset(domain), back=2)
     mapping = totals.get_partition_mapping(dg.AssetKey(["shop", "sales"]))
-    assert isinstance(mapping, dg.TimeWindowPartitionMapping)
-    assert (mapping.start_offset, mapping.end_offset) == (-2, 0)
+    assert mapping is None or mapping == dg.TimeWindowPartitionMapping()
+    spec = totals.get_asset_spec(totals.key)
+    assert spec.metadata["lakeline/reads"] == "shop/sales: its day and 2 before"
 
 
 def test_a_feature_view_says_what_it_describes_and_how_long() -> None:

@@ -24,17 +24,18 @@ def graph() -> str:
 def _lines(node) -> Iterator[str]:
     yield node.key.to_user_string()
     for parent in sorted(node.parent_keys, key=lambda key: key.path):
-        mapping = node.partition_mappings.get(parent)
-        yield f"    from {parent.to_user_string()}{_span(mapping)}"
+        yield f"    from {parent.to_user_string()}{_span(node, parent)}"
     yield f"    group {node.group_name}, owner {', '.join(node.owners)}, kinds {', '.join(sorted(node.kinds))}"
     for check in sorted(node.check_keys, key=lambda key: key.name):
         yield f"    check {check.name}"
     yield f"    {_partitions(node.partitions_def)}, {_promise(node.freshness_policy)}"
 
 
-def _span(mapping) -> str:
-    if isinstance(mapping, dg.TimeWindowPartitionMapping):
-        return f", its day and {-mapping.start_offset} before"
+def _span(node, parent) -> str:
+    spans = {read.asset.key: read.span for read in nodes()[node.key.to_user_string()].reads}
+    if spans.get(parent):
+        return f", {spans[parent]}"
+    mapping = node.partition_mappings.get(parent)
     return ", all days" if isinstance(mapping, dg.AllPartitionMapping) else ""
 
 
@@ -56,11 +57,17 @@ def test_the_graph_is_as_reviewed() -> None:
 
 
 def test_every_asset_belongs_to_one_of_five_layers() -> None:
-    groups = {f"{node.domain}_{node.layer}" for node in nodes().values() if node.domain == "flights"}
-    assert groups == {f"flights_{one}" for one in ("raw", "clean", "features", "models", "monitoring")}
+    groups = {
+        f"{node.domain}_{node.layer}" for node in nodes().values() if node.domain == "flights"
+    }
+    assert groups == {
+        f"flights_{one}" for one in ("raw", "clean", "features", "models", "monitoring")
+    }
 
 
-@pytest.mark.parametrize("name", ["departures", "departures_clean", "origin_backlog", "delay_lightgbm", "performance"])
+@pytest.mark.parametrize(
+    "name", ["departures", "departures_clean", "origin_backlog", "delay_lightgbm", "performance"]
+)
 def test_every_asset_has_a_page(name: str) -> None:
     spec = next(
         spec

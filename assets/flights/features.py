@@ -25,7 +25,10 @@ PUNCTUALITY_AT = dt.timedelta(hours=9)
     fresh="36h",
 )
 def origin_backlog(window: Window, departures: Table) -> "pl.DataFrame":
-    """Mean delay of the flights that really left an origin in the three hours before, each quarter of an hour."""
+    """Mean delay of the flights that really left an origin in the three hours before, each quarter of an hour.
+
+    A delay is known when the flight has left. Flights of the next UTC day that left before midnight are not counted.
+    """
     import polars as pl
 
     left = (

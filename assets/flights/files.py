@@ -156,7 +156,10 @@ def _with_local_time(path: Path, rows: "pl.DataFrame", minute: str | None) -> "p
 
     parts = pl.datetime("year", "month", "day", "hour", minute or pl.lit(0))
     zoned = parts.dt.replace_time_zone(LOCAL_ZONE, ambiguous="earliest", non_existent="null")
-    rows = rows.with_columns(event_ts=zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
+    try:
+        rows = rows.with_columns(event_ts=zoned.dt.convert_time_zone("UTC").dt.cast_time_unit("us"))
+    except pl.exceptions.ComputeError as error:
+        raise SourceFileError(path, f"has a wrong time: {str(error).splitlines()[0]}") from error
     _refuse_nulls(path, rows, "event_ts", f"there is no such time in {LOCAL_ZONE}")
     return rows
 

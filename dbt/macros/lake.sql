@@ -1,6 +1,8 @@
 {#- The rows of a model go to the run that asked for them; it audits and publishes them. -#}
 {% materialization lake, adapter='duckdb' %}
   {%- set target = this.incorporate(type='table') -%}
+  {#- Run by hand, the model's own table in the lake is there as a view. -#}
+  {%- do drop_relation_if_exists(load_cached_relation(this)) -%}
   {{ run_hooks(pre_hooks) }}
   {% call statement('main') -%}
     {{ create_table_as(False, target, compiled_code) }}

@@ -225,6 +225,8 @@ class NaiveTimeError(LedgerError):
 class LedgerUnavailableError(LedgerError):
     """The database of the ledger does not answer, is locked, full or not a database."""
 
+    can_retry = True
+
     def __init__(self, url: str, reason: str) -> None:
         super().__init__(
             f"The ledger at {url} cannot be used: {reason.strip()}. For SQLite check that the folder can be "

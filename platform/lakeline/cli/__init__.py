@@ -1,8 +1,5 @@
 """The command line. Its modules import nothing heavy at the top, so that help is there at once."""
 
+from lakeline.cli.app import app as main
 
-def main() -> None:
-    """Run `lakeline` with the arguments of this process."""
-    from lakeline.cli.app import app
-
-    app(prog_name="lakeline")
+__all__ = ["main"]

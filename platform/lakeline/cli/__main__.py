@@ -2,4 +2,4 @@
 
 from lakeline.cli import main
 
-main()
+main(prog_name="lakeline")

@@ -40,16 +40,23 @@ class RunFailedError(DomainError):
     def __init__(self, outcome: "Outcome") -> None:
         said = "\n".join(f"{asset}: {why}" for asset, why in outcome.failures.items())
         left = (
-            f"\nNot tried, because what they read failed: {', '.join(outcome.skipped)}."
-            if outcome.skipped
+            f"\nNot tried, because what they read failed: {', '.join(outcome.untried)}."
+            if outcome.untried
             else ""
         )
         super().__init__(f"Run {outcome.run_id} failed.\n{said}{left}")
 
 
 @click.command()
-@click.option("--from", "first", required=True, metavar="DAY", help="First day, YYYY-MM-DD.")
-@click.option("--to", "last", required=True, metavar="DAY", help="Last day, included.")
+@click.option(
+    "--from",
+    "first",
+    metavar="DAY",
+    help="First day, YYYY-MM-DD; left out, the first that there is.",
+)
+@click.option(
+    "--to", "last", metavar="DAY", help="Last day, included; left out, the last that there is."
+)
 @click.option(
     "--select",
     multiple=True,
@@ -62,8 +69,8 @@ class RunFailedError(DomainError):
 @click.pass_obj
 def backfill(
     start: Path | None,
-    first: str,
-    last: str,
+    first: str | None,
+    last: str | None,
     select: Sequence[str],
     if_changed: bool,  # noqa: FBT001 - click's way
 ) -> None:
@@ -77,18 +84,29 @@ def backfill(
     from lakeline.cli.sources import load_parsed
     from lakeline.instance import open_instance
 
-    days = as_range(first, last)
+    for option, day in (("--from", first), ("--to", last)):
+        require_day(option, day)
     project = load_parsed(find_place(start))
-    chosen = select_assets(project, select) if select else None
+    assets = with_references(project, select_assets(project, select) if select else None)
+    begin, end = days_of(project, assets)
+    days = as_range(first or begin, last or end)
     with open_instance(project.home) as instance:
         build(
             console(),
             project,
             instance,
-            with_references(project, chosen),
+            assets,
             days,
             tags=if_changed_tag(wanted=if_changed),
         )
+
+
+def require_day(option: str, given: str | None) -> None:
+    """Raise `NotADayError` where something was given that is no day."""
+    try:
+        _ = given and dt.datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=dt.UTC)
+    except ValueError as error:
+        raise NotADayError(option, str(given)) from error
 
 
 def as_range(first: str, last: str) -> tuple[str, str]:
@@ -98,14 +116,20 @@ def as_range(first: str, last: str) -> tuple[str, str]:
         NotADayError: One is no day.
         BackwardsError: The second comes before the first.
     """
-    for option, given in (("--from", first), ("--to", last)):
-        try:
-            dt.datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=dt.UTC)
-        except ValueError as error:
-            raise NotADayError(option, given) from error
+    require_day("--from", first)
+    require_day("--to", last)
     if last < first:
         raise BackwardsError(first, last)
     return first, last
+
+
+def days_of(project: "Project", assets: "Sequence[dg.AssetKey]") -> tuple[str, str]:
+    """First and last day that every daily one of the assets has; today where none is daily."""
+    graph = project.definitions.resolve_asset_graph()
+    found = [known for key in assets if (known := graph.get(key).partitions_def) is not None]
+    today = dt.datetime.now(dt.UTC).date().isoformat()
+    first = max((str(one.get_first_partition_key()) for one in found), default=today)
+    return first, min((str(one.get_last_partition_key()) for one in found), default=today)
 
 
 def if_changed_tag(*, wanted: bool) -> dict[str, str]:

@@ -101,7 +101,7 @@ def find_partition(asset: str, given: str | None, known: Sequence[str]) -> str:
 
 
 def select_assets(project: "Project", given: Sequence[str]) -> "list[dg.AssetKey]":
-    """The assets meant by names and by selections in Dagster's syntax, such as ``group:flights_clean+``.
+    """The assets meant by their names, by a domain's, and by selections in Dagster's syntax, ``group:flights_clean+``.
 
     Raises:
         UnknownAssetError: A name is none of an asset, or a selection fits none.
@@ -113,7 +113,8 @@ def select_assets(project: "Project", given: Sequence[str]) -> "list[dg.AssetKey
     found: set[dg.AssetKey] = set()
     for one in (part.strip() for text in given for part in text.split(",") if part.strip()):
         if not SELECTION_SYNTAX & set(one):
-            found.add(known[find_asset(one, known)])
+            of_domain = {key for asset, key in known.items() if asset.startswith(f"{one}/")}
+            found |= of_domain or {known[find_asset(one, known)]}
             continue
         chosen = dg.AssetSelection.from_string(one).resolve(graph) & set(known.values())
         if not chosen:

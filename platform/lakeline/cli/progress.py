@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import TaskID
 
-MARKS = {"done": "[green]✓", "failed": "[red]✗", "skipped": "[yellow]-", "waiting": "[dim]·"}
+MARKS = {"done": "[green]✓", "failed": "[red]✗", "waiting": "[dim]·"}
 
 
 class RunProgress:
@@ -77,8 +77,6 @@ class RunProgress:
             self._end(asset, "done", self._said(asset), event)
         elif event.is_step_failure:
             self._end(asset, "failed", "[red]failed", event)
-        elif event.is_step_skipped:
-            self._end(asset, "skipped", "[yellow]not tried: what it reads failed", event)
 
     def _begin(self, asset: str) -> None:
         task = self._tasks[asset]

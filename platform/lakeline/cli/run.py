@@ -46,20 +46,22 @@ class Outcome:
 
     Attributes:
         failures: Why each failed asset failed, by the asset's name.
-        skipped: Assets that were not tried because what they read failed.
+        built: Assets that were built.
+        untried: Assets that were not tried because what they read failed.
     """
 
     run_id: str
     failures: dict[str, str] = field(default_factory=dict)
-    skipped: list[str] = field(default_factory=list)
+    built: list[str] = field(default_factory=list)
+    untried: list[str] = field(default_factory=list)
     is_successful: bool = False
 
     def note(self, event: "DagsterEvent") -> None:
         """Take one event of the run."""
         if event.is_step_failure:
             self.failures[asset_of(event)] = failure_text(event)
-        elif event.is_step_skipped:
-            self.skipped.append(asset_of(event))
+        elif event.is_step_success:
+            self.built.append(asset_of(event))
         elif event.is_job_failure and not self.failures:
             self.failures["the run"] = event.message or "failed before its first step"
         elif event.is_job_success:
@@ -108,6 +110,8 @@ def run_range(
         for event in execute_run_iterator(InMemoryJob(ephemeral), run, instance):
             outcome.note(event)
             on_event(event)
+    tried = {*outcome.built, *outcome.failures}
+    outcome.untried = [name for key in assets if (name := key.to_user_string()) not in tried]
     return outcome
 
 

@@ -32,7 +32,7 @@ def load_parsed(place: Place) -> Project:
     """The project with manifests that are as new as its files and contracts; makes them where they are not.
 
     Raises:
-        DbtFailedError: A project does not parse.
+        ProjectError: A project does not parse.
     """
     from lakeline.dbt.manifest import ManifestMissingError
 

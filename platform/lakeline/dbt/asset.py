@@ -88,7 +88,7 @@ def _check(test: DbtTest, result: Any) -> Check:
     return Check(
         name=test.check,
         passed=str(result.status) == "pass",
-        description=str(result.message or "") or test.description,
+        description=" ".join(filter(None, [test.description, str(result.message or "")])),
         is_blocking=str(result.status) == "fail",  # error_if may make a warning of a test's error
         numbers={"failures": failures, "dbt_test": test.unique_id},
     )

@@ -31,15 +31,25 @@ class DbtFailedError(DomainError):
         )
 
 
+class ProjectError(DomainError):
+    """A dbt project does not parse."""
+
+    def __init__(self, project: Path, message: str) -> None:
+        said = " ".join(message.split())
+        super().__init__(
+            f"The dbt project {project.name}/ does not parse: {said}. The manifest stays as it was."
+        )
+
+
 def parse(project: Path) -> Path:
     """Make the project's manifest, and give its path.
 
     Raises:
-        DbtFailedError: The project does not parse.
+        ProjectError: It does not parse.
     """
     result = _runner(None).invoke(["--quiet", "parse", *_places(project, project / "target")])
     if not result.success:
-        raise DbtFailedError("(project)", [str(result.exception)])
+        raise ProjectError(project, str(result.exception))
     path = manifest_path(project)
     path.touch()  # dbt leaves the file as it is when nothing changed
     return path

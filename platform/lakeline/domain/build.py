@@ -17,7 +17,7 @@ from lakeline.lake.partitions import WHOLE
 from lakeline.window import Window
 
 if TYPE_CHECKING:
-    from lakeline.ledger import Current
+    from lakeline.ledger import Current, Ledger
     from lakeline.publishing import Provenance
     from lakeline.resource import Lakehouse
 

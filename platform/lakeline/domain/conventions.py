@@ -134,6 +134,8 @@ def _metadata(node: Node) -> dict[str, Any]:
         found["dagster/column_schema"] = column_schema(node.contract)
         found["dagster/table_name"] = node.table
         found["lakeline/contract_version"] = node.contract.version
+    if spans := [f"{read.node.asset}: {read.span}" for read in node.reads if read.span]:
+        found["lakeline/reads"] = "; ".join(spans)
     if node.entities:
         found["lakeline/entities"] = ", ".join(node.entities)
     if node.ttl_s is not None:

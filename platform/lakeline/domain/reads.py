@@ -41,12 +41,20 @@ class Read:
         kind = self.mapping(reader_is_daily)
         if kind == "all":
             return dg.AssetDep(self.asset, partition_mapping=dg.AllPartitionMapping())
-        if kind == "days" and self.back_days:
-            mapping = dg.TimeWindowPartitionMapping(
-                start_offset=-self.back_days, allow_nonexistent_upstream_partitions=True
-            )
-            return dg.AssetDep(self.asset, partition_mapping=mapping)
+        # Day by day even where days before are read too: those are the ledger's business. Told to Dagster as an offset,
+        # they make a backfill of July ask for days of August, in a run a layer, and fail where the newest day ends.
         return dg.AssetDep(self.asset)
+
+    @property
+    def span(self) -> str:
+        """The upstream days that are read, in words; empty for the days of the run alone.
+
+        >>> Read(asset=None, back_days=2).span  # type: ignore[arg-type]
+        'its day and 2 before'
+        """
+        if self.last_days is not None:
+            return f"the newest {self.last_days} days"
+        return f"its day and {self.back_days} before" if self.back_days else ""
 
     def upstream(
         self, partition: str, *, reader_is_daily: bool, known: Sequence[str]

@@ -160,7 +160,7 @@ def _commit(
         with swept(overwrite):
             overwrite.commit()
             transaction.commit_transaction()
-    return overwrite.snapshot_id
+    return int(overwrite.snapshot_id)
 
 
 def merge_manifests(table: "Table", properties: Mapping[str, str]) -> None:
@@ -170,7 +170,8 @@ def merge_manifests(table: "Table", properties: Mapping[str, str]) -> None:
     """
     with _quick_transaction(table) as transaction:
         merge = transaction.update_snapshot(snapshot_properties=dict(properties)).merge_append()
-        merge._merge_enabled, merge._min_count_to_merge = True, 2  # else only tables that always merge do
+        # Else only tables do that merge at every append.
+        merge._merge_enabled, merge._min_count_to_merge = True, 2
         with swept(merge):
             merge.commit()
             transaction.commit_transaction()

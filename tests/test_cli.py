@@ -1,0 +1,419 @@
+"""The command line on a real small state: what it shows, what it builds, and what it says when something is wrong."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner
+
+from lakeline.cli import main
+from lakeline.cli.serve import ServerEndedError, Servers, stopped_by_signals
+from lakeline.ledger import Build, Cost
+from resources import build_resources
+from resources.settings import PREFIX, Settings
+
+ROOT = Path(__file__).parents[1]
+FIRST, LAST = "2013-01-01", "2013-01-03"
+CHAIN = "departures,weather,departures_clean,weather_clean,origin_backlog"
+
+
+class Shown:
+    """What a command printed, and its exit code."""
+
+    def __init__(self, folder: Path, *arguments: str) -> None:
+        settings = {name: None for name in os.environ if name.startswith(PREFIX)}
+        runner = CliRunner(env={**settings, f"{PREFIX}STATE": str(folder)})
+        done = runner.invoke(main, ["--project", str(ROOT), *arguments])
+        self.code, self.text = done.exit_code, done.output
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+
+    def line(self, start: str) -> str:
+        """The first line that begins so."""
+        return next(line for line in self.text.splitlines() if line.strip().startswith(start))
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of the first half of the chain."""
+    folder = tmp_path_factory.mktemp("state")
+    built = Shown(folder, "backfill", "--from", FIRST, "--to", LAST, "--select", CHAIN)
+    assert built.code == 0, built.text
+    return folder
+
+
+@pytest.fixture
+def moved(state: Path, tmp_path: Path) -> Path:
+    """The same state after a day of departures was published with other content."""
+    folder = tmp_path / "state"
+    shutil.copytree(state, folder)
+    ledger = build_resources(Settings(state=folder))["lakehouse"].ledger
+    now = ledger.current("flights/departures")[FIRST].ended_ts
+    ledger.begin(
+        "other", [Build(asset="flights/departures", partition=FIRST, version="f" * 32)], now
+    )
+    ledger.publish("other", None, Cost(started_ts=now, ended_ts=now, cpu_s=0, peak_rss_bytes=0))
+    return folder
+
+
+def test_help_needs_none_of_the_heavy_packages():
+    code = "import sys, lakeline.cli; print([m for m in ('dagster', 'polars', 'rich', 'sqlalchemy') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_outside_a_project_the_way_in_is_told(tmp_path):
+    done = CliRunner().invoke(main, ["--project", str(tmp_path), "ls"])
+    assert done.exit_code == 1
+    assert "is in no lakeline project" in done.output
+    assert "--project FOLDER" in done.output
+
+
+def test_a_project_is_found_from_a_folder_inside_it():
+    from lakeline.cli.project import find_place
+
+    place = find_place(ROOT / "assets" / "flights")
+    assert (place.root, place.module, place.location) == (ROOT, "definitions", "lakeline")
+
+
+# --- ls ---------------------------------------------------------------------------------------
+
+
+def test_ls_shows_built_assets_with_their_days_and_the_others_as_never_built(state):
+    shown = Shown(state, "ls")
+    line = shown.line("flights/departures ").split()
+    assert line[1:4] == ["2013-01-04", "00:00", "3"]
+    assert "never built" in shown.line("flights/delay_lightgbm")
+
+
+def test_ls_takes_a_selection(state):
+    lines = Shown(state, "ls", "--select", "group:flights_clean").text.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [
+        "flights/departures_clean",
+        "flights/weather_clean",
+    ]
+
+
+def test_ls_counts_what_is_to_be_built_again(moved):
+    assert "1 partition to build again" in Shown(moved, "ls").line("flights/departures_clean")
+
+
+# --- backfill ---------------------------------------------------------------------------------
+
+
+def test_backfill_takes_missing_references_along(state):
+    assert "3,322" in Shown(state, "ls").line("flights/planes")
+
+
+def test_backfill_again_builds_only_what_changed(state):
+    shown = Shown(
+        state,
+        "backfill",
+        "--from",
+        FIRST,
+        "--to",
+        LAST,
+        "--select",
+        "weather_clean",
+        "--if-changed",
+    )
+    assert shown.code == 0, shown.text
+    assert "nothing changed" in shown.text
+    assert "planes" not in shown.text
+
+
+def test_a_failed_backfill_says_which_asset_why_and_what_was_not_tried(state):
+    shown = Shown(
+        state,
+        "backfill",
+        "--from",
+        "2013-01-09",
+        "--to",
+        "2013-01-09",
+        "--select",
+        "origin_backlog,training_set",
+    )
+    assert shown.code == 1
+    assert (
+        "flights/origin_backlog: 'flights/origin_backlog' needs 'flights/departures_clean'"
+        in shown.text
+    )
+    assert "Not tried, because what they read failed: flights/training_set." in shown.text
+    assert "Traceback" not in shown.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (
+            ["--from", "2013-13-01", "--to", LAST],
+            "--from 2013-13-01 is not a day. Write it as YYYY-MM-DD.",
+        ),
+        (["--from", LAST, "--to", FIRST], "ends before it begins"),
+        (
+            ["--from", "2012-12-31", "--to", FIRST],
+            "has no day 2012-12-31. Its days are 2013-01-01 to 2014-01-01.",
+        ),
+        (["--from", FIRST, "--to", LAST, "--select", "wether"], "Did you mean weather"),
+        (["--from", FIRST, "--to", LAST, "--select", "group:nothing"], "no asset 'group:nothing'"),
+    ],
+)
+def test_a_backfill_that_cannot_be_is_refused_in_words(state, arguments, said):
+    shown = Shown(state, "backfill", *arguments)
+    assert shown.code == 1
+    assert said in shown.text
+
+
+# --- why --------------------------------------------------------------------------------------
+
+
+def test_why_tells_run_code_inputs_columns_and_that_all_is_still_so(state):
+    shown = Shown(state, "why", "origin_backlog", LAST)
+    for said in (
+        "flights/origin_backlog[2013-01-03]",
+        "the present one",
+        "in snapshot",
+        "read flights/departures_clean [2013-01-01 to 2013-01-03] (3 partitions)",
+        "dep_delay_min",
+        "all still the present versions",
+        "it is read from a source",
+    ):
+        assert said in shown.text
+
+
+def test_why_without_a_partition_takes_the_newest_and_depth_ends_the_tree(state):
+    shown = Shown(state, "why", "flights/origin_backlog", "--depth", "0")
+    assert "flights/origin_backlog[2013-01-03]" in shown.text
+    assert "read from a source" not in shown.text
+
+
+def test_why_names_the_input_that_moved_and_the_command_that_mends_it(moved):
+    shown = Shown(moved, "why", "departures_clean", FIRST)
+    assert "flights/departures[2013-01-01] was built again since, with other content" in shown.text
+    assert (
+        f"lakeline backfill --from {FIRST} --to {FIRST} --select flights/departures_clean"
+        in shown.text
+    )
+
+
+def test_why_of_an_asset_that_was_never_built_says_how_to_build_it(state):
+    shown = Shown(state, "why", "predictions")
+    assert "flights/predictions was never built" in shown.text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["departurs"], "There is no asset 'departurs'. Did you mean departures"),
+        (
+            ["departures", "2013-02-01"],
+            "has no partition '2013-02-01' that was built. It has 3, 2013-01-01 to 2013-01-03.",
+        ),
+        (
+            ["planes", FIRST],
+            "'flights/planes' has no partitions, and '2013-01-01' was given. Leave it out.",
+        ),
+    ],
+)
+def test_why_of_what_is_not_there_names_what_is_near(state, arguments, said):
+    shown = Shown(state, "why", *arguments)
+    assert shown.code == 1
+    assert said in shown.text
+
+
+# --- lake -------------------------------------------------------------------------------------
+
+
+def test_snapshots_and_files_show_what_the_table_has(state):
+    assert "added" in Shown(state, "lake", "snapshots", "departures").text
+    files = Shown(state, "lake", "files", "flights/departures")
+    assert "2013-01-02" in files.text
+    assert files.text.splitlines()[-1].startswith("3 files")
+
+
+def test_a_report_has_no_table_to_show(state):
+    shown = Shown(state, "lake", "files", "performance")
+    assert shown.code == 1
+    assert "'flights/performance' is not a table" in shown.text
+
+
+def test_maintain_says_what_it_would_do_and_then_does_it(state, tmp_path):
+    Shown(tmp_path, "backfill", "--select", "airlines")
+    table = build_resources(Settings(state=tmp_path))["lakehouse"].lake.load("flights.airlines")
+    stray = Path(table.location().removeprefix("file://")) / "data" / "stray.parquet"
+    stray.write_bytes(b"left by a crash")
+    os.utime(stray, (0, 0))
+    would = Shown(tmp_path, "lake", "maintain", "--dry-run")
+    assert "1 file of crashed writers would be removed" in would.text
+    assert stray.exists()
+    assert (
+        "1 file of crashed writers removed" in Shown(tmp_path, "lake", "maintain", "airlines").text
+    )
+    assert not stray.exists()
+    assert "nothing to do" in Shown(tmp_path, "lake", "maintain").text
+
+
+@pytest.mark.parametrize("way_out", ["rollback", "adopt"])
+def test_another_writers_change_is_seen_and_undone_or_kept(tmp_path, way_out):
+    Shown(tmp_path, "backfill", "--select", "airlines")
+    table = build_resources(Settings(state=tmp_path))["lakehouse"].lake.load("flights.airlines")
+    table.append(pa.table({"carrier": ["ZZ"], "name": ["Another"]}))
+
+    sick = Shown(tmp_path, "doctor")
+    assert sick.code == 1
+    assert f"lakeline lake {way_out} flights/airlines" in sick.text
+    assert "another writer's" in Shown(tmp_path, "lake", "snapshots", "airlines").text
+
+    done = Shown(tmp_path, "lake", way_out, "airlines")
+    assert done.code == 0, done.text
+    assert Shown(tmp_path, "doctor").code == 0
+    rows = table.refresh().scan().to_arrow().num_rows
+    assert rows == (16 if way_out == "rollback" else 17)
+
+
+# --- doctor -----------------------------------------------------------------------------------
+
+
+def test_doctor_finds_a_built_state_in_order(state):
+    shown = Shown(state, "doctor")
+    assert shown.code == 0, shown.text
+    assert "fail" not in shown.text
+    for subject in (
+        "python",
+        "packages",
+        "definitions",
+        "settings",
+        "state",
+        "dagster home",
+        "dbt",
+        "catalog",
+        "ledger",
+        "lake",
+    ):
+        assert shown.line(f"ok   {subject}")
+
+
+def test_doctor_finds_an_empty_state_in_order_and_leaves_it_empty(tmp_path):
+    folder = tmp_path / "state"
+    assert Shown(folder, "doctor").code == 0
+    assert not folder.exists()
+
+
+def test_doctor_warns_of_partitions_to_build_again(moved):
+    shown = Shown(moved, "doctor")
+    assert shown.code == 0
+    assert "built from versions that have changed since" in shown.line("warn ledger")
+
+
+def test_doctor_fails_where_the_catalog_does_not_answer(tmp_path, monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}CATALOG_URI", "postgresql://me:secret@127.0.0.1:1/lake")
+    done = CliRunner(env={f"{PREFIX}STATE": str(tmp_path)}).invoke(
+        main, ["--project", str(ROOT), "doctor"]
+    )
+    assert done.exit_code == 1
+    assert "does not answer" in done.output
+    assert "secret" not in done.output
+
+
+def test_a_setting_that_is_none_is_one_line(tmp_path):
+    done = CliRunner(env={f"{PREFIX}STAT": "x"}).invoke(main, ["--project", str(ROOT), "ls"])
+    assert done.exit_code == 1
+    assert done.output.startswith(
+        "Error: Unknown setting LAKELINE_STAT. Did you mean LAKELINE_STATE?"
+    )
+
+
+# --- dbt --------------------------------------------------------------------------------------
+
+
+def test_the_sources_of_dbt_are_what_the_contracts_say(state):
+    assert Shown(state, "ls").code == 0
+    from lakeline.cli.sources import stale_sources
+
+    assert stale_sources() == []
+
+
+def test_dbt_parse_makes_the_manifest(state):
+    before = (ROOT / "dbt/models/flights/sources.yml").read_text()
+    shown = Shown(state, "dbt", "parse")
+    assert shown.code == 0, shown.text
+    assert "manifest.json" in shown.text
+    assert (ROOT / "dbt/models/flights/sources.yml").read_text() == before
+    assert Shown(state, "ls").code == 0
+
+
+# --- demo -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_the_demo_ends_with_the_model_the_findings_and_the_reports(tmp_path):
+    shown = Shown(tmp_path, "demo", "--no-ui", "--from", FIRST, "--to", "2013-02-12")
+    assert shown.code == 0, shown.text
+    assert "never built" not in shown.text
+    assert "baseline: schedule" in shown.text
+    assert "known_destination" in shown.text
+    assert "http://127.0.0.1:3001/flights/feature_drift.html" in shown.text
+    assert Shown(tmp_path, "doctor").code == 0
+
+
+# --- servers ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_named(state, taken):
+    shown = Shown(state, "ui", "--port", str(taken))
+    assert shown.code == 1
+    assert f"Port {taken} for the Dagster UI is taken by another process." in shown.text
+
+
+def test_a_server_that_ends_by_itself_is_told_with_its_log(tmp_path):
+    servers = Servers(tmp_path)
+    broken = [sys.executable, "-c", "print('why'); raise SystemExit(3)"]
+    with stopped_by_signals(servers):
+        servers.start("broken", broken, cwd=tmp_path, environment={})
+        with pytest.raises(ServerEndedError, match="The broken ended with exit code 3"):
+            servers.wait()
+    assert (tmp_path / "broken.log").read_text() == "why\n"
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_the_servers_and_what_they_started(tmp_path, kind):
+    # A shell that leaves a child behind, as a webserver leaves its code server.
+    pids = tmp_path / "pids"
+    command = ["sh", "-c", f"sleep 600 & echo $! > {pids}; wait"]
+    servers = Servers(tmp_path)
+    with stopped_by_signals(servers):
+        servers.start("shell", command, cwd=tmp_path, environment={})
+        deadline = time.monotonic() + 20
+        while not (pids.exists() and pids.read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.kill(os.getpid(), kind)
+        servers.wait()
+    left = int(pids.read_text())
+    assert (
+        not Path(f"/proc/{left}").exists()
+        or "Z" in Path(f"/proc/{left}/stat").read_text().split()[2]
+    )
+
+
+def test_errors_are_clicks_so_that_no_traceback_is_shown(state):
+    done = CliRunner(env={f"{PREFIX}STATE": str(state)}).invoke(
+        main, ["--project", str(ROOT), "why", "nothing"], standalone_mode=False
+    )
+    assert isinstance(done.exception, click.ClickException)
