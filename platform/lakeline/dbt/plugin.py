@@ -85,10 +85,12 @@ class Plugin(BasePlugin):
     def _whole_lake(self) -> "Mapping[str, tuple[IcebergTable, Window | None]]":
         from lakeline.lake import Lake
 
+        folder = Path(self._config["folder"])
+        embedded = Lake.in_folder(folder)
         lake = Lake(
-            catalog_uri=self._config["catalog_uri"],
-            warehouse=self._config["warehouse"],
-            locks=Path(self._config.get("locks", "locks")),
+            catalog_uri=self._config.get("catalog_uri") or embedded.catalog_uri,
+            warehouse=self._config.get("warehouse") or embedded.warehouse,
+            locks=embedded.locks,
             properties=self._config.get("properties", {}),
         )
         return {name: (lake.load(name), None) for name in lake.tables()}

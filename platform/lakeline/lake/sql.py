@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakeline.errors import MissingExtraError
-
 if TYPE_CHECKING:
     from pyiceberg.catalog.sql import SqlCatalog
 
@@ -13,22 +11,16 @@ SQLITE_BUSY_TIMEOUT_S = 60
 
 
 def open_sql_catalog(uri: str, warehouse: str, properties: Mapping[str, str]) -> "SqlCatalog":
-    """The catalog at ``uri``; its tables and the folder of a SQLite file are made where they are missing.
-
-    Raises:
-        MissingExtraError: The database's driver is not installed.
-    """
+    """The catalog at ``uri``; its tables and the folder of a SQLite file are made where they are missing."""
     from pyiceberg.catalog.sql import SqlCatalog
 
     place = warehouse if "://" in warehouse else f"file://{warehouse}"
     if uri.startswith("sqlite"):
         _prepare_sqlite(Path(uri.removeprefix("sqlite:///")))
         uri = f"{uri}?timeout={SQLITE_BUSY_TIMEOUT_S}"
-    told = {"uri": uri, "warehouse": place, "pool_pre_ping": "true", **properties}
-    try:
-        return SqlCatalog("lake", **told)
-    except ModuleNotFoundError as error:
-        raise MissingExtraError(f"A catalog on {uri.partition(':')[0]}", "postgres") from error
+    return SqlCatalog(
+        "lake", **{"uri": uri, "warehouse": place, "pool_pre_ping": "true", **properties}
+    )
 
 
 def _prepare_sqlite(path: Path) -> None:
