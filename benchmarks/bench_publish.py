@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 
 from benchmarks.events import ROWS_A_DAY, TARGET, day_of_events, plain_table, window_of
 from benchmarks.harness import measure, peak_over, ratio, report
-
 from lakeline.lake import Lake
 from lakeline.lake.partitions import window_filter
 from lakeline.ledger import Ledger
@@ -59,9 +58,7 @@ def main() -> int:
             frame.write_ipc(root / f"{day:03}.arrow", compression="uncompressed")
         input_mib = sum(frame.estimated_size("mb") for frame in frames)
         del frames
-        peaks = {
-            name: measure(_peak_mib, name, root, days).value for name in ("publish", "plain")
-        }
+        peaks = {name: measure(_peak_mib, name, root, days).value for name in ("publish", "plain")}
     overwrite = FULL_OVERWRITE if is_full else OVERWRITE
     figures = {
         "days": days,
@@ -136,7 +133,9 @@ def _peak_mib(name: str, root: Path, days: int) -> float:
     for library in LIBRARIES:
         importlib.import_module(library)
     frames = [pl.read_ipc(root / f"{day:03}.arrow") for day in range(days)]
-    assert sum(frame["is_new"].sum() for frame in frames)  # now they are in memory, not in a mapped file
+    assert sum(
+        frame["is_new"].sum() for frame in frames
+    )  # now they are in memory, not in a mapped file
     way = {"publish": _publish, "plain": _plain}[name]
     with _folder(root / name) as place:
         return peak_over(lambda: way(place, frames))

@@ -45,7 +45,9 @@ TARGET = Target(asset="bench/events", contract=Event, daily=True)
 
 def window_of(days: int) -> Window:
     """The first ``days`` days."""
-    return Window.of_days(FIRST_DAY.isoformat(), (FIRST_DAY + dt.timedelta(days=days - 1)).isoformat())
+    return Window.of_days(
+        FIRST_DAY.isoformat(), (FIRST_DAY + dt.timedelta(days=days - 1)).isoformat()
+    )
 
 
 def plain_table(place: Path) -> "Table":
@@ -78,7 +80,9 @@ def day_of_events(day: int, *, rows: int = ROWS_A_DAY, seed: int = 0) -> "pl.Dat
     midnight_us = int(window_of(day + 1).end.timestamp() - 86_400) * 10**6
     began_us = random.integers(0, 80_000 * 10**6, visits)
     # A view half a minute, and a visit of 60 views ends before midnight; the microsecond tells views apart.
-    event_us = midnight_us + began_us[visit] + position * 40_000_000 + random.integers(0, 30 * 10**6, rows)
+    event_us = (
+        midnight_us + began_us[visit] + position * 40_000_000 + random.integers(0, 30 * 10**6, rows)
+    )
     user = random.integers(0, USERS, visits)
     home_deg = np.round(np.random.default_rng(seed).uniform(-60, 70, USERS), 4)
     columns = {
@@ -87,7 +91,9 @@ def day_of_events(day: int, *, rows: int = ROWS_A_DAY, seed: int = 0) -> "pl.Dat
         "received_ts": (event_us + random.integers(10_000, 5_000_000, rows)) // 1000 * 1000,
         "session_id": random.integers(0, 10**9, visits)[visit],
         "position": position.astype(np.int32),
-        "status": random.choice(np.array([200, 301, 404, 500], np.int32), rows, p=[0.94, 0.03, 0.02, 0.01]),
+        "status": random.choice(
+            np.array([200, 301, 404, 500], np.int32), rows, p=[0.94, 0.03, 0.02, 0.01]
+        ),
         "size_bytes": random.lognormal(9, 1.5, rows).astype(np.int64).clip(0, 10**9),
         "amount": np.round(random.lognormal(3, 1, rows), 2).clip(0, 100_000),
         "latency_ms": np.round(random.gamma(2, 40, rows), 1),

@@ -3,6 +3,7 @@
 The state must be built (`make demo ARGS=--no-ui`). Needs Chromium and playwright, as `make test-services` does.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -120,9 +121,9 @@ def take(page: "Page", address: str, picture: Picture, folder: Path) -> Path:
     """Open a page of the UI, wait until it is complete, and keep its picture; the file."""
     page.set_viewport_size({"width": picture.width, "height": picture.height})
     page.goto(f"{address}{picture.path}")
-    page.get_by_text(picture.wait_for).first.wait_for(timeout=60_000)
+    page.get_by_text(picture.wait_for).first.wait_for(timeout=120_000)
     page.wait_for_timeout(2000)
-    page.wait_for_function("!document.body.innerText.includes('Loading')", timeout=60_000)
+    page.get_by_text("Loading").first.wait_for(state="hidden", timeout=60_000)
     page.wait_for_timeout(2000)  # counters and badges come one by one
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{picture.name}.png"
@@ -134,11 +135,12 @@ def take(page: "Page", address: str, picture: Picture, folder: Path) -> Path:
 
 def settle(page: "Page", address: str) -> None:
     """Close what the UI shows a browser that it has not seen before, and fold the navigation away."""
+    from playwright.sync_api import TimeoutError as NotShownError
+
     page.goto(f"{address}/assets")
-    skip = page.get_by_role("button", name="Skip")
-    skip.wait_for(timeout=60_000)
-    skip.click()
-    page.get_by_text("Hide navigation").click()
+    with contextlib.suppress(NotShownError):  # the state remembers that it was closed before
+        page.get_by_role("button", name="Skip").click(timeout=15_000)
+    page.get_by_text("Hide navigation").click(timeout=60_000)
 
 
 def _wait(server: "subprocess.Popen[bytes]", url: str) -> None:

@@ -364,6 +364,11 @@ def test_the_demo_ends_with_the_model_the_findings_and_the_reports(tmp_path):
     assert "http://127.0.0.1:3001/flights/feature_drift.html" in shown.text
     assert Shown(tmp_path, "doctor").code == 0
 
+    again = Shown(tmp_path, "demo", "--no-ui", "--from", FIRST, "--to", "2013-02-12")
+    assert "nothing changed" in again.line("✓ flights/departures_clean")
+    for kept in ("baseline: schedule", "known_destination", "flights/performance.html"):
+        assert kept in again.text
+
 
 # --- servers ----------------------------------------------------------------------------------
 

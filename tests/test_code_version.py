@@ -288,7 +288,7 @@ def test_code_of_installed_packages_is_left_out() -> None:
 
 def test_a_column_says_the_same_whatever_its_words_are() -> None:
     from lakeline.contract import Contract, column
-    from lakeline.domain.domain import _promise
+    from lakeline.domain.factory import promise
 
     class Old(Contract):
         name: str = column("Name", key=True)
@@ -299,5 +299,5 @@ def test_a_column_says_the_same_whatever_its_words_are() -> None:
     class Stricter(Contract):
         name: str = column("Name", key=True, matches="[a-z]+")
 
-    assert fingerprint(*_promise(Old)) == fingerprint(*_promise(Reworded))
-    assert fingerprint(*_promise(Old)) != fingerprint(*_promise(Stricter))
+    assert fingerprint(*promise(Old)) == fingerprint(*promise(Reworded))
+    assert fingerprint(*promise(Old)) != fingerprint(*promise(Stricter))

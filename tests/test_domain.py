@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -599,7 +599,7 @@ def relation(window: Window) -> object:
     return connection.sql("select * from rows")
 
 
-RESULTS = {
+RESULTS: dict[str, Callable[[Window], object]] = {
     "frame": lambda window: sales_frame(SALES, window),
     "lazy frame": lambda window: sales_frame(SALES, window).lazy(),
     "arrow": lambda window: sales_frame(SALES, window).to_arrow(),
@@ -737,7 +737,9 @@ def test_a_broken_promise_publishes_nothing_and_says_which(house: Lakehouse) -> 
         (sales_frame(SALES[:1]).with_columns(shop=pl.lit(None, pl.String)), "broken by|null"),
     ],
 )
-def test_rows_that_are_not_as_promised_are_refused(house: Lakehouse, frame, said: str) -> None:
+def test_rows_that_are_not_as_promised_are_refused(
+    house: Lakehouse, frame: pl.DataFrame, said: str
+) -> None:
     @new_domain().table(contract=Sale, layer="raw")
     def sales(window: Window) -> pl.DataFrame:
         return frame

@@ -17,7 +17,7 @@ def graph() -> str:
     found = definitions.defs()
     definitions_ = found if isinstance(found, dg.Definitions) else found.get_definitions()
     assets = definitions_.resolve_asset_graph()
-    keys = sorted(assets.get_all_asset_keys(), key=lambda key: key.path)
+    keys = sorted(assets.get_all_asset_keys(), key=lambda key: key.to_user_string())
     return "\n".join("\n".join(_lines(assets.get(key))) + "\n" for key in keys)
 
 

@@ -115,8 +115,6 @@ def four_days(lake: Lake) -> Any:
     return lake.load("shop.sales")
 
 
-
-
 def test_a_window_reads_its_rows_alone(lake: Lake, read: Read):
     table = four_days(lake)
     found = read(table, Window.of_days(DAYS[1], DAYS[2])).sort("event_ts")
@@ -168,7 +166,12 @@ def test_a_column_that_is_not_there_is_named(lake: Lake, read: Read):
 def test_a_reader_stays_at_its_snapshot(lake: Lake, read: Read):
     table = four_days(lake)
     put(lake, DAYS[0], Sale, client="late")
-    assert read(table, None, ["client"])["client"].unique().sort().to_list() == ["c0", "c1", "c2", "c3"]
+    assert read(table, None, ["client"])["client"].unique().sort().to_list() == [
+        "c0",
+        "c1",
+        "c2",
+        "c3",
+    ]
 
 
 def test_a_reader_stays_at_its_snapshot_when_the_metadata_file_is_gone(lake: Lake, read: Read):
@@ -299,7 +302,10 @@ def delete_by_position(
     )
     with monkeypatch.context() as patched:
         patched.setattr(ManifestWriterV2, "content", lambda _: ManifestContent.DELETES)
-        with table.transaction() as transaction, transaction.update_snapshot().fast_append() as append:
+        with (
+            table.transaction() as transaction,
+            transaction.update_snapshot().fast_append() as append,
+        ):
             append.append_data_file(deletes)
 
 

@@ -83,7 +83,9 @@ class WindowMissingError(LakeError):
     """A daily table was published without saying which days."""
 
     def __init__(self, asset: str) -> None:
-        super().__init__(f"'{asset}' is parted by day. Pass the window whose days the rows are, as Window.of_days(…).")
+        super().__init__(
+            f"'{asset}' is parted by day. Pass the window whose days the rows are, as Window.of_days(…)."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,7 +317,9 @@ class _Work:
         day = pl.col(event_time).str.slice(0, 10)
         # A row whose time is null or wild still belongs to the run that met it.
         known = pl.when(day.is_in(self.keys)).then(day).otherwise(pl.lit(self.keys[0]))
-        parts = rejected.with_columns(day=known).partition_by("day", as_dict=True, include_key=False)
+        parts = rejected.with_columns(day=known).partition_by(
+            "day", as_dict=True, include_key=False
+        )
         return {str(key[0]): part for key, part in parts.items()}
 
 

@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     from lakeline.cli.project import Project
 
 
+LOOKED_BACK = 100
+"""Materializations among which the newest one is looked for that was not skipped."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
     """A check that did not pass when it last ran."""
@@ -51,10 +55,12 @@ def findings(project: "Project", instance: "DagsterInstance") -> Iterator[Findin
 
 
 def latest_metadata(instance: "DagsterInstance", key: "dg.AssetKey") -> dict[str, Any]:
-    """Metadata of the newest materialization of an asset, as plain values; empty if there is none."""
-    event = instance.get_latest_materialization_event(key)
-    held = event.asset_materialization.metadata if event and event.asset_materialization else {}
-    return {name: value.value for name, value in held.items()}
+    """Metadata of the newest materialization that built something, as plain values; empty if there is none."""
+    for record in instance.fetch_materializations(key, limit=LOOKED_BACK).records:
+        found = record.asset_materialization
+        if found is not None and "skipped" not in found.metadata:
+            return {name: value.value for name, value in found.metadata.items()}
+    return {}
 
 
 def _print_models(console: "Console", project: "Project", instance: "DagsterInstance") -> None:

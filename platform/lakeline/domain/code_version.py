@@ -18,14 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from lakeline.domain.reach import is_in_project, mentioned, run_imports
-from lakeline.domain.source import (
-    Code,
-    imported_names,
-    locate,
-    meaning,
-    module_meaning,
-    module_tree,
-)
+from lakeline.domain.source import Code, locate, meaning, module_imports, module_meaning
 
 Plain = (
     None
@@ -147,7 +140,7 @@ class _Walk:
         self.modules.add(path)
         self.meanings.add(f"{module}: {module_meaning(path)}")
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-        for further in imported_names(module_tree(path), package):
+        for further in module_imports(path, package):
             self._take_module(further)
 
 

@@ -119,3 +119,19 @@ def require_arguments(
     if len(takes) != len(given):
         raise ArgumentsError(asset, takes, given)
     return takes
+
+
+def require_times(
+    function: Callable[..., Any], contract: type[Contract], entities: Sequence[str]
+) -> None:
+    """Raise `DomainError` where a feature view lacks its entities, an event time or a knowledge time."""
+    absent = [name for name in entities if name not in contract.columns]
+    if absent:
+        raise DomainError(
+            f"Feature view '{function.__name__}' has no column {', '.join(absent)} for its entities."
+        )
+    if contract.event_time is None or contract.knowledge_time is None:
+        raise DomainError(
+            f"Feature view '{function.__name__}' needs an event time and a knowledge time: mark a column of "
+            f"{contract.__name__} with event_time=True and one with knowledge_time=True."
+        )

@@ -3,34 +3,27 @@
 import difflib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import dagster as dg
 
-from lakeline.contract import Contract, resolve
+from lakeline.contract import ContractSpec, resolve
 from lakeline.dbt.asset import blocking_names, check_names, model_function
 from lakeline.domain.build import build_table
-from lakeline.domain.code_version import code_version, fingerprint
-from lakeline.domain.conventions import LAYERS, Settings, duration, make_asset
-from lakeline.domain.declared import (
-    refuse_reads,
-    refuse_table,
-    refuse_undeclared,
-    require_arguments,
-)
+from lakeline.domain.code_version import fingerprint
+from lakeline.domain.conventions import Settings, duration, make_asset
+from lakeline.domain.declared import refuse_reads, refuse_table, require_times
+from lakeline.domain.factory import Function, NodeFactory, promise, spans
 from lakeline.domain.node import Node
-from lakeline.domain.reads import Read, as_read
+from lakeline.domain.reads import Dependency, as_read
 from lakeline.domain.reporting import build_report
 from lakeline.domain.training import Learning, TrainingConfig, build_model
 from lakeline.errors import DomainError
 
-Function = Callable[..., Any]
 Decorator = Callable[[Function], dg.AssetsDefinition]
-Dependency = dg.AssetsDefinition | Read
 Empty = Literal["fail", "warn", "allow"]
-ContractSpec = type[Contract] | Callable[[], Any]
 
 SETTINGS = ("deps", "fresh", "owner", "retries", "tags")
 """Arguments that every decorator takes."""
@@ -115,7 +108,7 @@ class Domain:
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            node = self._table_node(
+            node = self._nodes.of_table(
                 function,
                 contract=resolve(contract),
                 layer=layer or ("raw" if source else "clean"),
@@ -167,7 +160,7 @@ class Domain:
             layer=layer,
             daily=daily,
             function=run,
-            code_version=fingerprint(model.checksum, _spans(declared), *_promise(columns)),
+            code_version=fingerprint(model.checksum, spans(declared), *promise(columns)),
             contract=columns,
             reads=declared,
             first_partition=self.partitions.start if daily else None,
@@ -202,8 +195,8 @@ class Domain:
 
         def declare(function: Function) -> dg.AssetsDefinition:
             columns = resolve(contract)
-            _require_times(function, columns, entities)
-            node = self._table_node(
+            require_times(function, columns, entities)
+            node = self._nodes.of_table(
                 function,
                 contract=columns,
                 layer="features",
@@ -234,7 +227,7 @@ class Domain:
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            node = self._table_node(
+            node = self._nodes.of_table(
                 function,
                 contract=resolve(contract),
                 layer="models",
@@ -280,7 +273,7 @@ class Domain:
         )
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            node = self._node(
+            node = self._nodes.of_function(
                 function,
                 layer="models",
                 reads=[training_set],
@@ -316,7 +309,9 @@ class Domain:
 
         def declare(function: Function) -> dg.AssetsDefinition:
             deps = settings.get("deps", ())
-            node = self._node(function, layer="monitoring", reads=reads, daily=False, deps=deps)
+            node = self._nodes.of_function(
+                function, layer="monitoring", reads=reads, daily=False, deps=deps
+            )
             node.extras["checks"] = tuple(checks)
             run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
             asset = make_asset(
@@ -327,74 +322,9 @@ class Domain:
 
         return declare
 
-    def _table_node(
-        self,
-        function: Function,
-        *,
-        contract: type[Contract],
-        layer: str,
-        reads: Sequence[Dependency],
-        daily: bool = True,
-        source: type | None = None,
-        **more: Any,
-    ) -> Node:
-        checks = more.pop("checks", ())
-        refuse_table(
-            f"{self.name}/{function.__name__}",
-            contract,
-            is_daily=daily,
-            empty=more.get("empty", "allow"),
-        )
-        node = self._node(
-            function,
-            layer=layer,
-            reads=reads,
-            daily=daily,
-            source=source,
-            contract=contract,
-            more=_promise(contract),
-            **more,
-        )
-        node.extras["checks"] = checks
-        return node
-
-    def _node(
-        self,
-        function: Function,
-        *,
-        layer: str,
-        reads: Sequence[Dependency],
-        daily: bool,
-        given: Sequence[str] | None = None,
-        source: type | None = None,
-        more: tuple[object, ...] = (),
-        deps: Sequence[dg.AssetsDefinition | dg.AssetSpec] = (),
-        **fields: Any,
-    ) -> Node:
-        name = function.__name__
-        if layer not in LAYERS:
-            raise DomainError(
-                f"'{self.name}/{name}' has layer '{layer}'. Use one of {', '.join(LAYERS)}."
-            )
-        declared = tuple(as_read(one) for one in reads)
-        expected = given or _given(daily=daily, reads=declared, source=source)
-        asset = f"{self.name}/{name}"
-        refuse_reads(asset, declared, is_daily=daily)
-        takes = require_arguments(asset, function, expected)
-        refuse_undeclared(asset, function, [*(read.asset for read in declared), *deps])
-        return Node(
-            domain=self.name,
-            name=name,
-            layer=layer,
-            daily=daily,
-            function=function,
-            code_version=code_version(function, source, _spans(declared), *more),
-            reads=declared,
-            first_partition=self.partitions.start if daily else None,
-            source=source,
-            extras={"source_key": takes[-1]} if source else {},
-            **fields,
-        )
+    @property
+    def _nodes(self) -> NodeFactory:
+        return NodeFactory(domain=self.name, first_partition=self.partitions.start)
 
     def _add_table(
         self, node: Node, kinds: Sequence[str], settings: dict[str, Any]
@@ -435,35 +365,3 @@ def make_model_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
         lambda context: build_model(context, node, TrainingConfig(**context.op_config)),
         config=TrainingConfig,
     )
-
-
-def _promise(contract: type[Contract]) -> tuple[object, ...]:
-    """What of a contract decides which rows are published; its words do not."""
-    columns = [replace(one, doc="", tags={}) for one in contract.columns.values()]
-    return columns, contract.duplicates, contract.table_checks
-
-
-def _spans(reads: Sequence[Read]) -> list[tuple[object, ...]]:
-    """How far each dependency is read, and how its features are joined."""
-    return [
-        (one.node.asset, one.back_days, one.last_days, one.node.entities, one.node.ttl_s)
-        for one in reads
-    ]
-
-
-def _given(*, daily: bool, reads: Sequence[Read], source: type | None) -> list[str]:
-    handles = [read.asset.key.path[-1] for read in reads]
-    return [*(["window"] if daily else []), *handles, *([source.__name__] if source else [])]
-
-
-def _require_times(function: Function, contract: type[Contract], entities: Sequence[str]) -> None:
-    absent = [name for name in entities if name not in contract.columns]
-    if absent:
-        raise DomainError(
-            f"Feature view '{function.__name__}' has no column {', '.join(absent)} for its entities."
-        )
-    if contract.event_time is None or contract.knowledge_time is None:
-        raise DomainError(
-            f"Feature view '{function.__name__}' needs an event time and a knowledge time: mark a column of "
-            f"{contract.__name__} with event_time=True and one with knowledge_time=True."
-        )

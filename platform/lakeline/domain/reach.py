@@ -1,15 +1,16 @@
 """What a function or class leads to: the globals and closures it mentions, and the modules it imports when it runs."""
 
 import dis
+import functools
 import sys
 import types
 from collections.abc import Iterator
 from typing import Any
 
-from lakeline.domain.source import Code, definition, imported_names, is_project_file, locate
+from lakeline.domain.source import Code, imports, is_project_file, locate
 
-_LOADS = {"LOAD_GLOBAL", "LOAD_NAME"}
 _MEMBERS = {"LOAD_ATTR", "LOAD_METHOD"}
+_READS = {"LOAD_GLOBAL", "LOAD_NAME", *_MEMBERS}
 
 
 def mentioned(thing: Any) -> Iterator[tuple[str, Any]]:
@@ -28,12 +29,12 @@ def mentioned(thing: Any) -> Iterator[tuple[str, Any]]:
 
 def run_imports(thing: Code) -> Iterator[str]:
     """Modules of the project that a function or class imports when it runs; none is imported for this."""
-    yield from (name for name in _imported(thing) if locate(name) is not None)
+    yield from (name for name in imports(thing) if locate(name) is not None)
 
 
 def imported_values(thing: Code) -> Iterator[tuple[str, Any]]:
     """Name and value of what a function imports when it runs, as far as its modules are loaded already."""
-    for name in _imported(thing):
+    for name in imports(thing):
         module, _, member = name.rpartition(".")
         if member and hasattr(sys.modules.get(module), member):
             yield name, getattr(sys.modules[module], member)
@@ -61,21 +62,26 @@ def _of_class(thing: type) -> Iterator[tuple[str, Any]]:
 def _globals_of(code: types.CodeType, scope: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     held: Any = None
     path = ""
-    for step in dis.get_instructions(code):
-        if step.opname in _LOADS and step.argval in scope:
-            path, held = step.argval, scope[step.argval]
-        elif (
-            step.opname in _MEMBERS
-            and isinstance(held, types.ModuleType)
-            and hasattr(held, step.argval)
-        ):
-            path, held = f"{path}.{step.argval}", getattr(held, step.argval)
+    for is_member, name in _steps(code):
+        if not is_member and name in scope:
+            path, held = name, scope[name]
+        elif is_member and isinstance(held, types.ModuleType) and hasattr(held, name):
+            path, held = f"{path}.{name}", getattr(held, name)
         else:
             held = None
             continue
         if not isinstance(held, types.ModuleType):
             yield path, held
             held = None
+
+
+@functools.lru_cache(maxsize=4096)
+def _steps(code: types.CodeType) -> tuple[tuple[bool, str], ...]:
+    """The names that code loads, in order: whether each is a member of what came before, or stands alone."""
+    return tuple(
+        (step.opname in _MEMBERS, step.argval if step.opname in _READS else "")
+        for step in dis.get_instructions(code)
+    )
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -92,9 +98,3 @@ def _is_filled(cell: types.CellType) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _imported(thing: Code) -> Iterator[str]:
-    tree = definition(thing)
-    package = getattr(sys.modules.get(thing.__module__), "__package__", None) or ""
-    return imported_names(tree, package) if tree is not None else iter(())

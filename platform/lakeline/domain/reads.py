@@ -86,6 +86,10 @@ def latest(asset: dg.AssetsDefinition, *, days: int) -> Read:
     return Read(asset=asset, last_days=days)
 
 
-def as_read(dependency: dg.AssetsDefinition | Read) -> Read:
+Dependency = dg.AssetsDefinition | Read
+"""What may stand in ``reads=``."""
+
+
+def as_read(dependency: Dependency) -> Read:
     """What stands in ``reads=``, as a `Read`."""
     return dependency if isinstance(dependency, Read) else Read(asset=dependency)

@@ -18,7 +18,8 @@ Code = types.FunctionType | type
 _INSTALLED = frozenset(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Place = tuple[int, str] | str
-"""First line, decorators included, and name of a function; qualified name of a class."""
+"""First line, decorators included, and name of a function; qualified name of a class; `MODULE` for all of a file."""
+MODULE = ""
 
 
 def meaning(thing: Code, *, is_decorated: bool = True) -> str:
@@ -28,35 +29,47 @@ def meaning(thing: Code, *, is_decorated: bool = True) -> str:
         thing: Of the project; one without a file, as from a shell, is known by its bytecode.
         is_decorated: Whether its own decorators count.
     """
-    node = definition(thing)
-    if node is None:
+    found = _find(thing)
+    if found is None:
         code = getattr(thing, "__code__", None)
         return repr((code.co_code, code.co_names)) if code is not None else thing.__qualname__
-    if isinstance(node, Definition) and not is_decorated:
-        node = copy.copy(node)
-        node.decorator_list = []
-    return ast.unparse(node)
+    return _text(*found, is_decorated)
 
 
 def module_meaning(path: Path) -> str:
     """What a module says."""
-    return ast.unparse(module_tree(path))
+    return _text(path, path.stat().st_mtime_ns, MODULE, True)
 
 
-def module_tree(path: Path) -> ast.Module:
-    """The syntax tree of a module, without docstrings and what only type checkers read."""
-    return _parsed(path, path.stat().st_mtime_ns)
+def imports(thing: Code) -> tuple[str, ...]:
+    """Dotted names that a function or class imports when it runs: each may be a module, or a member of one."""
+    found = _find(thing)
+    package = getattr(sys.modules.get(thing.__module__), "__package__", None) or ""
+    return _imports(*found, package) if found is not None else ()
 
 
-def definition(thing: Code) -> ast.AST | None:
-    """The syntax tree of a function or class; None if its file is gone or it was made from text."""
+def module_imports(path: Path, package: str) -> tuple[str, ...]:
+    """Dotted names that a module imports, wherever in it.
+
+    Args:
+        path: Its file.
+        package: Where its relative imports begin.
+    """
+    return _imports(path, path.stat().st_mtime_ns, MODULE, package)
+
+
+def _find(thing: Code) -> tuple[Path, int, Place] | None:
+    """File, its state and the place in it of a function or class; None if it was made from text."""
     path = source_file(thing)
     if path is None or not path.exists():
         return None
-    places = _definitions(path, path.stat().st_mtime_ns)
-    if isinstance(thing, type):
-        return places.get(thing.__qualname__)
-    return places.get((thing.__code__.co_firstlineno, thing.__code__.co_name))
+    place: Place = (
+        thing.__qualname__
+        if isinstance(thing, type)
+        else (thing.__code__.co_firstlineno, thing.__code__.co_name)
+    )
+    made = path.stat().st_mtime_ns
+    return (path, made, place) if _node(path, made, place) is not None else None
 
 
 def source_file(thing: Code) -> Path | None:
@@ -66,23 +79,6 @@ def source_file(thing: Code) -> Path | None:
     else:
         path = getattr(sys.modules.get(thing.__module__), "__file__", None)
     return None if path is None or path.startswith("<") else Path(path)
-
-
-def imported_names(tree: ast.AST, package: str) -> Iterator[str]:
-    """Dotted names that a function or module imports, wherever in it: each may be a module, or a member of one.
-
-    Args:
-        tree: Of the function or module.
-        package: Where relative imports begin.
-    """
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            base = importlib.util.resolve_name(base, package) if node.level else base
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
 @functools.cache
@@ -111,11 +107,44 @@ def is_project_file(path: str | None) -> bool:
     return not any(place.is_relative_to(folder) for folder in _INSTALLED)
 
 
+@functools.lru_cache(maxsize=4096)
+def _text(path: Path, made: int, place: Place, is_decorated: bool) -> str:  # noqa: FBT001 - a key of the cache
+    node = _node(path, made, place)
+    assert node is not None
+    _drop_words(node)
+    if isinstance(node, Definition) and not is_decorated:
+        node = copy.copy(node)
+        node.decorator_list = []
+    return ast.unparse(node)
+
+
+@functools.lru_cache(maxsize=4096)
+def _imports(path: Path, made: int, place: Place, package: str) -> tuple[str, ...]:
+    node = _node(path, made, place)
+    assert node is not None
+    _drop_words(node)
+    found: list[str] = []
+    for one in ast.walk(node):
+        if isinstance(one, ast.Import):
+            found += [alias.name for alias in one.names]
+        elif isinstance(one, ast.ImportFrom):
+            base = "." * one.level + (one.module or "")
+            base = importlib.util.resolve_name(base, package) if one.level else base
+            found += [base, *(f"{base}.{alias.name}" for alias in one.names)]
+    return tuple(found)
+
+
+def _node(path: Path, made: int, place: Place) -> ast.AST | None:
+    if place == MODULE:
+        return _parsed(path, made)
+    if isinstance(place, tuple) and place[1] == "<lambda>":
+        return _lambdas(path, made).get(place[0])
+    return _definitions(path, made).get(place)
+
+
 @functools.lru_cache(maxsize=512)
 def _parsed(path: Path, _made: int) -> ast.Module:
-    tree = ast.parse(path.read_bytes())
-    _Meaning().visit(tree)
-    return tree
+    return ast.parse(path.read_bytes())
 
 
 @functools.lru_cache(maxsize=512)
@@ -124,43 +153,47 @@ def _definitions(path: Path, made: int) -> dict[Place, ast.AST]:
     waiting: list[tuple[ast.AST, str]] = [(_parsed(path, made), "")]
     while waiting:
         parent, prefix = waiting.pop()
-        for node in ast.iter_child_nodes(parent):
+        for node in _statements(parent):
             inside = prefix
-            if isinstance(node, Definition):
-                line = min(one.lineno for one in (node, *node.decorator_list))
+            if isinstance(node, ast.ClassDef):
                 inside = f"{prefix}{node.name}."
-                place: Place = (
-                    f"{prefix}{node.name}" if isinstance(node, ast.ClassDef) else (line, node.name)
-                )
-                found[place] = node
-                inside += "" if isinstance(node, ast.ClassDef) else "<locals>."
-            elif isinstance(node, ast.Lambda):
-                found.setdefault(
-                    (node.lineno, "<lambda>"), parent
-                )  # the whole statement: a line may hold two
+                found[prefix + node.name] = node
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                inside = f"{prefix}{node.name}.<locals>."
+                found[min(one.lineno for one in (node, *node.decorator_list)), node.name] = node
             waiting.append((node, inside))
     return found
 
 
-class _Meaning(ast.NodeTransformer):
-    """Drops what does not change what code does."""
+@functools.lru_cache(maxsize=512)
+def _lambdas(path: Path, made: int) -> dict[int, ast.AST]:
+    """The statement, or part of one, around the lambda that begins on a line: a line may hold two."""
+    found: dict[int, ast.AST] = {}
+    for parent in ast.walk(_parsed(path, made)):
+        for node in ast.iter_child_nodes(parent):
+            if isinstance(node, ast.Lambda):
+                found.setdefault(node.lineno, parent)
+    return found
 
-    def generic_visit(self, node: ast.AST) -> ast.AST:
-        super().generic_visit(node)
-        body = getattr(node, "body", None)
-        if (
-            isinstance(node, Definition | ast.Module)
-            and isinstance(body, list)
-            and ast.get_docstring(node, clean=False)
-        ):
-            body[0] = ast.copy_location(ast.Pass(), body[0])
-        return node
 
-    def visit_If(self, node: ast.If) -> ast.AST:
-        """Types that are imported for checkers alone."""
-        is_for_types = ast.unparse(node.test) in {"TYPE_CHECKING", "typing.TYPE_CHECKING"}
-        return (
-            ast.copy_location(ast.Pass(), node)
-            if is_for_types and not node.orelse
-            else self.generic_visit(node)
-        )
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """The statements inside a statement, those of its branches too; no expressions."""
+    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
+        inner = getattr(node, name, None)
+        yield from inner if isinstance(inner, list) else ()
+
+
+def _drop_words(tree: ast.AST) -> None:
+    """Take out docstrings and what is imported for type checkers alone; in place, and the same when done twice."""
+    for node in ast.walk(tree):
+        if isinstance(node, Definition | ast.Module) and ast.get_docstring(node, clean=False):
+            node.body[0] = ast.Pass()
+        elif isinstance(node, ast.If) and not node.orelse and _is_for_types(node.test):
+            node.body = [ast.Pass()]
+
+
+def _is_for_types(test: ast.expr) -> bool:
+    return (
+        getattr(test, "id", None) == "TYPE_CHECKING"
+        or getattr(test, "attr", None) == "TYPE_CHECKING"
+    )

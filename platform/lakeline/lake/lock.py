@@ -8,6 +8,8 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from lakeline.errors import MissingExtraError
+
 POLL_S = 0.005
 
 
@@ -23,10 +25,17 @@ def file_lock(path: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def advisory_lock(url: str, name: str) -> Iterator[None]:
-    """Held while inside by a session of Postgres; freed by the server when the connection ends."""
+    """Held while inside by a session of Postgres; freed by the server when the connection ends.
+
+    Raises:
+        MissingExtraError: The driver of Postgres is not installed.
+    """
     import sqlalchemy as sa
 
-    engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
+    try:
+        engine = sa.create_engine(url, poolclass=sa.pool.NullPool, isolation_level="AUTOCOMMIT")
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("A catalog on postgresql", "postgres") from error
     connection = engine.connect()
     try:
         lock = sa.text("select pg_advisory_lock(hashtextextended(:name, 0))")

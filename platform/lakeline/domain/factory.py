@@ -1,0 +1,140 @@
+"""From a decorated function to the node of its asset: what is declared is checked, and its code version taken."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dagster as dg
+
+from lakeline.contract import Contract
+from lakeline.domain.code_version import code_version
+from lakeline.domain.conventions import LAYERS
+from lakeline.domain.declared import (
+    refuse_reads,
+    refuse_table,
+    refuse_undeclared,
+    require_arguments,
+)
+from lakeline.domain.node import Node
+from lakeline.domain.reads import Dependency, Read, as_read
+from lakeline.errors import DomainError
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NodeFactory:
+    """Makes the nodes of one domain.
+
+    Attributes:
+        domain: Its name.
+        first_partition: Key of the first day of its daily assets.
+    """
+
+    domain: str
+    first_partition: str
+
+    def of_table(
+        self,
+        function: Function,
+        *,
+        contract: type[Contract],
+        layer: str,
+        reads: Sequence[Dependency],
+        daily: bool = True,
+        source: type | None = None,
+        **more: Any,
+    ) -> Node:
+        """The node of a function that returns the rows of a table."""
+        checks = more.pop("checks", ())
+        refuse_table(
+            f"{self.domain}/{function.__name__}",
+            contract,
+            is_daily=daily,
+            empty=more.get("empty", "allow"),
+        )
+        node = self.of_function(
+            function,
+            layer=layer,
+            reads=reads,
+            daily=daily,
+            source=source,
+            contract=contract,
+            more=promise(contract),
+            **more,
+        )
+        node.extras["checks"] = checks
+        return node
+
+    def of_function(
+        self,
+        function: Function,
+        *,
+        layer: str,
+        reads: Sequence[Dependency],
+        daily: bool,
+        given: Sequence[str] | None = None,
+        source: type | None = None,
+        more: tuple[object, ...] = (),
+        deps: Sequence[dg.AssetsDefinition | dg.AssetSpec] = (),
+        **fields: Any,
+    ) -> Node:
+        """The node of a function.
+
+        Args:
+            function: What the user wrote.
+            layer: Stage in the graph.
+            reads: What it is given handles of.
+            daily: Whether it has a partition a day.
+            given: Names of its arguments, where they are not the window, the handles and the source.
+            source: The resource class that is its last argument.
+            more: What its code version depends on beside the function.
+            deps: Plain assets that it may mention.
+            fields: More of the node.
+
+        Raises:
+            DomainError: The declaration contradicts itself.
+        """
+        name = function.__name__
+        if layer not in LAYERS:
+            raise DomainError(
+                f"'{self.domain}/{name}' has layer '{layer}'. Use one of {', '.join(LAYERS)}."
+            )
+        declared = tuple(as_read(one) for one in reads)
+        expected = given or _given(daily=daily, reads=declared, source=source)
+        asset = f"{self.domain}/{name}"
+        refuse_reads(asset, declared, is_daily=daily)
+        takes = require_arguments(asset, function, expected)
+        refuse_undeclared(asset, function, [*(read.asset for read in declared), *deps])
+        return Node(
+            domain=self.domain,
+            name=name,
+            layer=layer,
+            daily=daily,
+            function=function,
+            code_version=code_version(function, source, spans(declared), *more),
+            reads=declared,
+            first_partition=self.first_partition if daily else None,
+            source=source,
+            extras={"source_key": takes[-1]} if source else {},
+            **fields,
+        )
+
+
+def promise(contract: type[Contract]) -> tuple[object, ...]:
+    """What of a contract decides which rows are published; its words do not."""
+    columns = [replace(one, doc="", tags={}) for one in contract.columns.values()]
+    return columns, contract.duplicates, contract.table_checks
+
+
+def spans(reads: Sequence[Read]) -> list[tuple[object, ...]]:
+    """How far each dependency is read, and how its features are joined."""
+    return [
+        (one.node.asset, one.back_days, one.last_days, one.node.entities, one.node.ttl_s)
+        for one in reads
+    ]
+
+
+def _given(*, daily: bool, reads: Sequence[Read], source: type | None) -> list[str]:
+    handles = [read.asset.key.path[-1] for read in reads]
+    return [*(["window"] if daily else []), *handles, *([source.__name__] if source else [])]

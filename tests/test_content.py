@@ -1,0 +1,183 @@
+"""The version of a table's content: what it depends on, what it does not, and values that no upgrade may move."""
+
+import datetime as dt
+from decimal import Decimal
+
+import polars as pl
+import pytest
+
+from lakeline.lake.content import EMPTY, content_version
+
+NAN = float("nan")
+MOMENT = dt.datetime(2024, 3, 1, 12, 30, 15, 123_456, tzinfo=dt.UTC)
+
+COLUMNS: dict[str, pl.Series] = {
+    "int32": pl.Series([1, None, -3], dtype=pl.Int32),
+    "int64": pl.Series([2**62, None, -(2**62)], dtype=pl.Int64),
+    "float32": pl.Series([0.5, None, -2.0], dtype=pl.Float32),
+    "float64": pl.Series([0.1, None, 1e300], dtype=pl.Float64),
+    "text": pl.Series(["", None, "Zoë, a name longer than twelve bytes"], dtype=pl.String),
+    "bool": pl.Series([True, None, False], dtype=pl.Boolean),
+    "date": pl.Series([dt.date(1969, 7, 20), None, dt.date(2024, 2, 29)], dtype=pl.Date),
+    "time": pl.Series([MOMENT, None, MOMENT.replace(year=1950)], dtype=pl.Datetime("us", "UTC")),
+    "bytes": pl.Series([b"\x00\xff", None, b""], dtype=pl.Binary),
+    "decimal": pl.Series([Decimal("12.50"), None, Decimal("-0.01")], dtype=pl.Decimal(12, 2)),
+}
+GOLDEN = {
+    "int32": "b1f4713ab377662ebd7308cea8dd6b36",
+    "int64": "8c1b5234fc92e6d1c78389cd71a27f1d",
+    "float32": "73e57fb0b676d6594eaa4a4f106818c9",
+    "float64": "31a8a605c5ef7a332d4e394ef5380da6",
+    "text": "a2fb795dc0a5ad0e830f276d2f0c76e7",
+    "bool": "975dd7ada249483b56cc5b4309cdc844",
+    "date": "9a8d57a41a3ecd90ea2d300b0f61d1cf",
+    "time": "4f917330451a55f22425446788da8e38",
+    "bytes": "75fed0b30e7bb0291d6890f5f033de79",
+    "decimal": "85c7d70b6eb7a024121a328065fb692b",
+}
+EVERYTHING = "b81db9803db5aa8b87d9dfa1959562d7"
+
+EVENTS = pl.DataFrame(
+    {
+        "user": ["a", "b", None],
+        "amount": [1.5, None, 2.5],
+        "n": pl.Series([1, 2, 3], dtype=pl.Int64),
+    }
+)
+
+
+def version(*values: object, dtype: pl.DataType | type[pl.DataType] = pl.Float64) -> str:
+    return content_version(pl.DataFrame({"x": pl.Series(values, dtype=dtype)}))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_the_version_of_every_type_stays_over_upgrades(name: str):
+    """Ledgers hold versions: if this fails, every partition everywhere would be taken for changed."""
+    assert content_version(COLUMNS[name].alias("x").to_frame()) == GOLDEN[name]
+
+
+def test_the_version_of_many_columns_stays_over_upgrades():
+    assert content_version(pl.DataFrame(COLUMNS)) == EVERYTHING
+
+
+def test_no_rows_have_a_version_of_their_own():
+    assert content_version(EVENTS.clear()) == EMPTY
+
+
+def test_the_order_of_rows_does_not_matter():
+    assert content_version(EVENTS.reverse()) == content_version(EVENTS)
+    assert content_version(EVENTS.sample(fraction=1, shuffle=True, seed=1)) == content_version(
+        EVENTS
+    )
+
+
+def test_the_order_of_columns_does_not_matter():
+    assert content_version(EVENTS.select("n", "user", "amount")) == content_version(EVENTS)
+
+
+def test_the_pieces_in_memory_do_not_matter():
+    pieces = pl.concat([EVENTS.head(1), EVENTS.tail(2)], rechunk=False)
+    assert content_version(pieces) == content_version(EVENTS)
+
+
+@pytest.mark.parametrize("column", EVENTS.columns)
+def test_a_changed_value_of_any_column_changes_the_version(column: str):
+    other = {"user": "z", "amount": 9.0, "n": 9}[column]
+    last = pl.int_range(pl.len()) == 2
+    changed = EVENTS.with_columns(pl.when(last).then(pl.lit(other)).otherwise(column).alias(column))
+    assert content_version(changed) != content_version(EVENTS)
+
+
+def test_values_that_swap_rows_change_the_version():
+    swapped = EVENTS.with_columns(pl.col("n").reverse())
+    assert content_version(swapped) != content_version(EVENTS)
+
+
+def test_values_that_swap_columns_change_the_version():
+    pair = pl.DataFrame({"a": [1, 2], "b": [3, 4]})
+    assert content_version(pair) != content_version(pair.select(a="b", b="a"))
+
+
+def test_a_renamed_column_changes_the_version():
+    assert content_version(EVENTS.rename({"n": "m"})) != content_version(EVENTS)
+
+
+def test_a_repeated_row_counts():
+    assert content_version(pl.concat([EVENTS, EVENTS.head(1)])) != content_version(EVENTS)
+    assert version(1.0, 1.0) != version(2.0, 2.0)
+    assert version(1.0, 1.0, 2.0) != version(1.0, 2.0, 2.0)
+
+
+def test_a_missing_row_counts():
+    assert content_version(EVENTS.head(2)) != content_version(EVENTS)
+
+
+def test_a_row_of_nulls_counts():
+    assert version(1.0, None) != version(1.0)
+
+
+def test_a_null_is_no_zero_and_no_empty_text():
+    assert version(0.0) != version(None)
+    assert version(0, dtype=pl.Int64) != version(None, dtype=pl.Int64)
+    assert version("", dtype=pl.String) != version(None, dtype=pl.String)
+    assert version(False, dtype=pl.Boolean) != version(None, dtype=pl.Boolean)
+
+
+def test_the_zeros_are_one_value():
+    assert version(-0.0) == version(0.0)
+
+
+def test_every_nan_is_one_value_and_no_null():
+    other_nan = pl.Series([0x7FF8_0000_0000_0001], dtype=pl.UInt64)
+    bits = other_nan.to_numpy().view("float64")
+    assert content_version(pl.DataFrame({"x": bits})) == version(NAN)
+    assert version(NAN) == version(-NAN)
+    assert version(NAN) not in {version(None), version(0.0)}
+
+
+def test_neighbouring_floats_differ():
+    assert version(0.1 + 0.2) != version(0.3)
+
+
+@pytest.mark.parametrize(
+    ("narrow", "wide"), [(pl.Int32, pl.Int64), (pl.Float32, pl.Float64), (pl.Int8, pl.Int32)]
+)
+def test_a_widened_column_keeps_the_version(narrow: type[pl.DataType], wide: type[pl.DataType]):
+    assert version(1, None, -7, dtype=narrow) == version(1, None, -7, dtype=wide)
+
+
+def test_a_new_column_without_values_keeps_the_version():
+    for dtype in (pl.String, pl.Int64, pl.Float64, pl.Boolean, pl.Date, pl.Null):
+        widened = EVENTS.with_columns(new=pl.lit(None, dtype=dtype))
+        assert content_version(widened) == content_version(EVENTS)
+
+
+def test_the_unit_of_a_time_does_not_matter_but_the_moment_does():
+    micro = pl.DataFrame({"x": [MOMENT.replace(microsecond=5000)]})
+    milli = micro.select(pl.col("x").cast(pl.Datetime("ms", "UTC")))
+    assert content_version(milli) == content_version(micro)
+    later = micro.select(pl.col("x").dt.offset_by("1us"))
+    assert content_version(later) != content_version(micro)
+
+
+def test_the_zone_of_a_time_does_not_matter():
+    utc = pl.DataFrame({"x": [MOMENT]})
+    local = utc.select(pl.col("x").dt.convert_time_zone("Asia/Tokyo"))
+    assert content_version(local) == content_version(utc)
+
+
+def test_categories_count_as_their_text():
+    text = pl.DataFrame({"x": ["a", "b", None]})
+    assert content_version(text.cast(pl.Categorical)) == content_version(text)
+    assert content_version(text.cast(pl.Enum(["b", "a"]))) == content_version(text)
+
+
+def test_many_different_single_changes_give_as_many_versions():
+    frame = pl.DataFrame({"a": range(200), "b": [0.0] * 200})
+    row = pl.int_range(pl.len())
+    versions = {
+        content_version(frame.with_columns(b=pl.when(row == n).then(m).otherwise("b")))
+        for n in range(200)
+        for m in (1.0, 2.0)
+    }
+    assert len(versions) == 400
