@@ -4,6 +4,7 @@ import datetime as dt
 from decimal import Decimal
 
 import polars as pl
+import polars_hash as plh
 import pytest
 
 from lakeline.lake.content import EMPTY, content_version
@@ -58,6 +59,13 @@ def test_the_version_of_every_type_stays_over_upgrades(name: str):
 
 def test_the_version_of_many_columns_stays_over_upgrades():
     assert content_version(pl.DataFrame(COLUMNS)) == EVERYTHING
+
+
+def test_text_is_hashed_by_xxhash64_as_it_is_published():
+    """The two values are those of the reference implementation with seed 0."""
+    texts = pl.DataFrame({"x": ["", "abc"]})
+    hashed = texts.select(plh.col("x").nchash.xxhash64()).to_series().to_list()
+    assert hashed == [0xEF46DB3751D8E999, 0x44BC2CF5AD770999]
 
 
 def test_no_rows_have_a_version_of_their_own():
