@@ -180,10 +180,11 @@ def _is_landed(write: Write, place: Path, day: int, frame: "pl.DataFrame") -> bo
 
 
 def _publish(place: Path, day: int, frame: "pl.DataFrame") -> None:
+    lake, ledger = _house(place)
     window = Window.of_days(window_of(day + 1).partitions[-1])
     while True:
         try:
-            publish(*_house(place), TARGET, frame, window=window)
+            publish(lake, ledger, TARGET, frame, window=window)
         except ConcurrentBuildError:
             continue
         return

@@ -127,9 +127,7 @@ def _arrow(table: "Table", _: str, *, window: Window) -> Any:
 
 
 def _rival_user(table: "Table", user: str) -> Any:
-    from pyiceberg.expressions import EqualTo
-
-    return table.scan(EqualTo("user_id", user)).to_arrow()
+    return table.scan(f"user_id = '{user}'").to_arrow()
 
 
 def _polars_user(table: "Table", user: str) -> Any:

@@ -128,8 +128,8 @@ def take(page: "Page", address: str, picture: Picture, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{picture.name}.png"
     left, top, right, bottom = picture.clip
-    size = {"width": picture.width - left - right, "height": picture.height - top - bottom}
-    page.screenshot(path=str(file), clip={"x": left, "y": top, **size})
+    width, height = picture.width - left - right, picture.height - top - bottom
+    page.screenshot(path=str(file), clip={"x": left, "y": top, "width": width, "height": height})
     return file
 
 

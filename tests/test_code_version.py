@@ -301,3 +301,12 @@ def test_a_column_says_the_same_whatever_its_words_are() -> None:
 
     assert fingerprint(*promise(Old)) == fingerprint(*promise(Reworded))
     assert fingerprint(*promise(Old)) != fingerprint(*promise(Stricter))
+
+
+def test_the_environment_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    def asks() -> str | None:
+        return os.environ.get("COLOUR")
+
+    before = code_version(asks)
+    monkeypatch.setenv("COLOUR", "green")
+    assert code_version(asks) == before

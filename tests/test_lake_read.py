@@ -74,7 +74,8 @@ def by_handle(table: Any, window: Window | None = None, columns: Any = None) -> 
 
 def by_duckdb(table: Any, window: Window | None = None, columns: Any = None) -> pl.DataFrame:
     with duckdb.connect() as connection:
-        return scan_duckdb(table, connection, window, columns=columns).pl()
+        rows = scan_duckdb(table, connection, window, columns=columns).to_arrow_table()
+    return pl.DataFrame(rows)
 
 
 def by_arrow(table: Any, window: Window | None = None, columns: Any = None) -> pl.DataFrame:
@@ -231,14 +232,8 @@ def test_an_empty_table_reads_as_its_columns_without_rows(lake: Lake, read: Read
     for window in (None, ALL):
         found = read(table, window)
         assert found.height == 0
-        assert found.schema == pl.Schema(
-            {
-                "event_ts": pl.Datetime("us", "UTC"),
-                "client": pl.String,
-                "pieces": pl.Int32,
-                "note": pl.String,
-            }
-        )
+        assert found.columns == list(Sale.columns)
+        assert found.dtypes == [pl.Datetime("us", "UTC"), pl.String, pl.Int32, pl.String]
 
 
 def test_a_window_without_files_reads_no_rows(lake: Lake, read: Read):

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import re
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -99,7 +99,8 @@ class _Walk:
                 self._take_module(module)
 
     def _of_container(self, value: object) -> str:
-        if isinstance(value, Mapping):
+        # No other mapping: os.environ is one, and differs in every process.
+        if isinstance(value, dict | types.MappingProxyType):
             return f"{{{', '.join(f'{self.describe(key)}: {self.describe(one)}' for key, one in value.items())}}}"
         if isinstance(value, list | tuple):
             return f"[{', '.join(map(self.describe, value))}]"

@@ -66,8 +66,8 @@ def _value(name: str, dtype: pl.DataType) -> pl.Expr:
         return column.cast(pl.Datetime("us", "UTC")).to_physical().fill_null(0)
     if dtype == pl.Boolean or dtype.is_integer() or dtype in {pl.Date, pl.Time}:
         return column.to_physical().cast(pl.Int64).fill_null(0)
-    text = plh.col(name) if dtype in {pl.String, pl.Binary} else plh.col(name).cast(pl.String)
-    return text.nchash.xxhash64().fill_null(0)
+    text = column if dtype in {pl.String, pl.Binary} else column.cast(pl.String)
+    return plh.NonCryptographicHashingNameSpace(text).xxhash64().fill_null(0)
 
 
 def _mix(bits: "NDArray[np.uint64]", scratch: "NDArray[np.uint64]") -> None:

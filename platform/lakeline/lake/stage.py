@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import BoundedSemaphore
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import LakeError
 
@@ -158,8 +158,7 @@ def _write_verified(table: "Table", key: str, frame: "pl.DataFrame") -> StagedFi
     path = f"{table.location()}/data/{key or 'all'}-{uuid.uuid4().hex}.parquet"
     try:
         footer, size = _write(table, frame, path)
-        if not _read(table, path, frame.columns).cast(dict(frame.schema)).equals(frame):
-            raise CorruptFileError(".".join(table.name()), path)
+        _verify(table, path, frame)
     except BaseException:
         with suppress(OSError):
             table.io.delete(path)
@@ -167,17 +166,23 @@ def _write_verified(table: "Table", key: str, frame: "pl.DataFrame") -> StagedFi
     return StagedFile(partition=key, file=_data_file(table, path, footer, size))
 
 
+def _verify(table: "Table", path: str, frame: "pl.DataFrame") -> None:
+    if not _read(table, path, frame.columns).cast(frame.schema).equals(frame):
+        raise CorruptFileError(".".join(table.name()), path)
+
+
 def _write(table: "Table", frame: "pl.DataFrame", path: str) -> "tuple[FileMetaData, int]":
     import pyarrow.parquet as pq
 
     rows = _arrow(table, frame)
+    dictionary: Any = _repeating(frame)  # pyarrow's types know only a bool
     footer: list[FileMetaData] = []
     with table.io.new_output(path).create() as sink:
         pq.write_table(
             rows,
             sink,
             compression="zstd",
-            use_dictionary=_repeating(frame) or False,
+            use_dictionary=dictionary,
             metadata_collector=footer,
         )
         size = sink.tell()
