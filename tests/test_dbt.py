@@ -240,7 +240,7 @@ def test_a_test_that_fails_as_an_error_publishes_nothing(parsed: Path, house: La
     done = run(model(new_domain(), parsed, "strict"), house, DAY)
     check = done.check("strict", "large")
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert str(check.description).startswith("No total is large. Got 1 result")
+    assert str(check.description).startswith("No total is large. Found 1.")
     assert "'shop/strict' failed large" in done.error
     assert house.lake.find("shop.strict") is None
 

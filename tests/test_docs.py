@@ -1,5 +1,6 @@
 """The docs say what is there: commands, settings, links, and the domain in the README."""
 
+import importlib
 import re
 import subprocess
 import sys
@@ -80,7 +81,7 @@ def test_the_domain_in_the_readme_materializes(tmp_path, monkeypatch):
     (tmp_path / "readme_domain.py").write_text(source[1])
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "readme_domain", raising=False)
-    import readme_domain
+    readme_domain = importlib.import_module("readme_domain")
 
     house = Lakehouse(
         catalog_uri=f"sqlite:///{tmp_path / 'catalog.db'}",

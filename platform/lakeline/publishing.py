@@ -97,12 +97,14 @@ class Target:
         contract: What the rows must be.
         daily: Whether there is a partition a UTC day, or one for all.
         empty: What a partition without rows means: ``fail``, ``warn``, or ``allow``.
+        code_version: Of the code that makes its rows; recorded with each build.
     """
 
     asset: str
     contract: "type[Contract]"
     daily: bool
     empty: str = "allow"
+    code_version: str = ""
 
     @property
     def table(self) -> str:
@@ -147,7 +149,6 @@ def publish(
     window: Window | None,
     provenance: Callable[[str], Provenance] = lambda _: Provenance(),
     seen: "Mapping[str, Current] | None" = None,
-    code_version: str = "",
     run_id: str = "",
 ) -> Publication:
     """Publish the rows of a window: all of its partitions, or none.
@@ -181,10 +182,7 @@ def publish(
         for frame in _chunks(frames, target):
             work.take(frame)
         work.finish()
-        builds = [
-            _build(work, key, provenance(key), code_version=code_version, run_id=run_id)
-            for key in keys
-        ]
+        builds = [_build(work, key, provenance(key), run_id=run_id) for key in keys]
     except BaseException:
         work.stager.discard()
         raise
@@ -365,13 +363,13 @@ def _chunks(
         yield pl.concat(parts)
 
 
-def _build(work: _Work, key: str, origin: Provenance, *, code_version: str, run_id: str) -> Build:
+def _build(work: _Work, key: str, origin: Provenance, *, run_id: str) -> Build:
     return Build(
         asset=work.target.asset,
         partition=key,
         version=work.versions[key],
         watermark=origin.watermark,
-        code_version=code_version,
+        code_version=work.target.code_version,
         run_id=run_id,
         rows=work.rows[key],
         bytes=work.size_bytes(key),

@@ -88,7 +88,9 @@ def _check(test: DbtTest, result: Any) -> Check:
     return Check(
         name=test.check,
         passed=str(result.status) == "pass",
-        description=" ".join(filter(None, [test.description, str(result.message or "")])),
+        description=f"{test.description} Found {failures:,}.".strip()
+        if failures
+        else test.description,
         is_blocking=str(result.status) == "fail",  # error_if may make a warning of a test's error
         numbers={"failures": failures, "dbt_test": test.unique_id},
     )

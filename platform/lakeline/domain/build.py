@@ -84,7 +84,6 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
             window=window,
             provenance=origin.of,
             seen=seen,
-            code_version=node.code_version,
             run_id=context.run.run_id,
         )
     except AuditError as error:

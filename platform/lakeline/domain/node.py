@@ -70,7 +70,13 @@ class Node:
         """
         from lakeline.publishing import Target
 
-        return Target(asset=self.asset, contract=self.columns, daily=self.daily, empty=self.empty)
+        return Target(
+            asset=self.asset,
+            contract=self.columns,
+            daily=self.daily,
+            empty=self.empty,
+            code_version=self.code_version,
+        )
 
     @property
     def columns(self) -> "type[Contract]":

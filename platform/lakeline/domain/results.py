@@ -68,15 +68,27 @@ def table_metadata(
 def skipped(
     context: dg.AssetExecutionContext, keys: Sequence[str], current: "Mapping[str, Current]"
 ) -> Iterator[Any]:
-    """What a run says of partitions that it found as they should be: their versions, and what checks said last."""
+    """What a run says of partitions that it found as they should be: what was said of them last, and their versions."""
     yield from (_repeated(context, spec.key) for spec in context.assets_def.check_specs)
     versions = {key: current[key].version for key in keys}
-    metadata: dict[str, Any] = {"partitions_changed": 0, "partitions": len(keys), "skipped": True}
+    metadata: dict[str, Any] = {
+        **_last_metadata(context),
+        "partitions_changed": 0,
+        "partitions": len(keys),
+        "skipped": True,
+    }
     if len(keys) == 1:
         metadata["dagster/row_count"] = current[keys[0]].rows
     yield dg.MaterializeResult(
         value=None, metadata=metadata, data_version=_data_version(versions, keys)
     )
+
+
+def _last_metadata(context: dg.AssetExecutionContext) -> Mapping[str, Any]:
+    """What the newest materialization shows: metrics, lineage, the link to a report."""
+    event = context.instance.get_latest_materialization_event(context.asset_key)
+    found = event.asset_materialization if event is not None else None
+    return found.metadata if found is not None else {}
 
 
 def _repeated(context: dg.AssetExecutionContext, key: dg.AssetCheckKey) -> dg.AssetCheckResult:

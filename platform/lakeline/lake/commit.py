@@ -209,7 +209,7 @@ def certainly_failed(error: BaseException) -> bool:
     return isinstance(error, refused) or (isinstance(error, OSError) and error.errno is not None)
 
 
-def _quick_transaction(table: "Table"):  # type: ignore[no-untyped-def]  # noqa: ANN202 - the class is made on first use
+def _quick_transaction(table: "Table"):  # type: ignore[no-untyped-def]
     """A transaction that computes its metadata once an update instead of about 15 times a commit.
 
     pyiceberg copies the whole metadata deeply at each look: 84 % of a commit's time with 200 snapshots.
