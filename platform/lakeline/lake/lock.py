@@ -33,7 +33,7 @@ def _held(file: BinaryIO, path: Path) -> Iterator[None]:
         with FileLock(f"{path}.held", poll_interval=POLL_S):
             yield
         return
-    # The kernel wakes one waiter in turn: fifteen that poll take a quarter of a core from the one at work.
+    # The kernel wakes one waiter when it is free; waiters that poll take time from the one at work.
     fcntl.flock(file, fcntl.LOCK_EX)
     yield  # closing the file unlocks
 
