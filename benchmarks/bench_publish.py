@@ -109,7 +109,7 @@ def _plain(place: Path, frames: Frames) -> None:
     import pyarrow.parquet as pq
 
     for day, frame in enumerate(frames):
-        pq.write_table(frame.to_arrow(), place / f"{day}.parquet", compression="zstd")
+        pq.write_table(frame.to_arrow(), place / f"{day}.parquet", compression="lz4")
 
 
 def _publish(place: Path, frames: Frames) -> None:

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
     from lakeline.contract import Contract
 
+CODEC = "write.parquet.compression-codec"
+"""The table property that says how its files are compressed; a person may set another one on a table."""
+
 TABLE_PROPERTIES = {
     # Commits are serialised by the table's lock; a retry that pyiceberg makes by itself would not see what changed.
     "commit.retry.num-retries": "0",
-    "write.parquet.compression-codec": "zstd",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
 }
@@ -83,6 +85,12 @@ class Lake:
         ):  # two processes that make its tables at once would trip over each other
             return open_sql_catalog(self.catalog_uri, self.warehouse, self.properties)
 
+    @property
+    def codec(self) -> str:
+        """Compression of new tables: of a local disk LZ4 is read twice as fast, in a bucket Zstandard is a third smaller."""
+        is_bucket = "://" in self.warehouse and not self.warehouse.startswith("file://")
+        return "zstd" if is_bucket else "lz4"
+
     def tables(self) -> list[str]:
         """Names of every table, as ``namespace.table``, sorted."""
         found = [
@@ -143,7 +151,7 @@ class Lake:
         from lakeline.contract.iceberg import iceberg_schema, partition_spec, table_properties
 
         schema = iceberg_schema(contract)
-        properties = TABLE_PROPERTIES | table_properties(contract)
+        properties = TABLE_PROPERTIES | {CODEC: self.codec} | table_properties(contract)
         with self.lock(name):
             self.create_namespace_of(name)
             return self.catalog.create_table_if_not_exists(

@@ -10,7 +10,7 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from lakeline.lake.catalog import TABLE_PROPERTIES, Lake
+from lakeline.lake.catalog import CODEC, TABLE_PROPERTIES, Lake
 from lakeline.lake.commit import (
     BATCH,
     MAINTENANCE,
@@ -127,7 +127,7 @@ def _create(lake: Lake, name: str) -> "Table":
     spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "partition"))
     lake.create_namespace_of(name)
     return lake.catalog.create_table_if_not_exists(
-        name, _schema(), partition_spec=spec, properties=TABLE_PROPERTIES
+        name, _schema(), partition_spec=spec, properties=TABLE_PROPERTIES | {CODEC: lake.codec}
     )
 
 

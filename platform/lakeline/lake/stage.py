@@ -10,6 +10,7 @@ from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import LakeError
+from lakeline.lake.catalog import CODEC
 
 if TYPE_CHECKING:
     import polars as pl
@@ -66,7 +67,7 @@ class StagedFile:
 class Stager:
     """Writes the files of partitions in the background while its user prepares the next rows.
 
-    One Parquet file a partition, zstd, with field ids; each is read back and compared with its rows. On two cores
+    One Parquet file a partition, compressed as the table says, with field ids; each is read back and compared with its rows. On two cores
     100 days of 50,000 rows take about as long as one thread needs to write them alone.
 
     Args:
@@ -181,7 +182,7 @@ def _write(table: "Table", frame: "pl.DataFrame", path: str) -> "tuple[FileMetaD
         pq.write_table(
             rows,
             sink,
-            compression="zstd",
+            compression=table.properties.get(CODEC, "zstd"),
             use_dictionary=dictionary,
             metadata_collector=footer,
         )
