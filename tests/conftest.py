@@ -47,11 +47,13 @@ def s3_server() -> Iterator[S3]:
 
 
 @pytest.fixture
-def s3(s3_server: S3) -> S3:
-    """A fresh bucket."""
+def s3(s3_server: S3) -> Iterator[S3]:
+    """A fresh bucket; deleted afterwards, because the server keeps volumes for each, and has so many."""
     store = replace(s3_server, bucket=f"test-{uuid.uuid4().hex[:12]}")
-    s3_client(store).create_bucket(Bucket=store.bucket)
-    return store
+    client = s3_client(store)
+    client.create_bucket(Bucket=store.bucket)
+    yield store
+    client.delete_bucket(Bucket=store.bucket)  # this server's deletes what is in it too
 
 
 @pytest.fixture(params=["embedded", pytest.param("servers", marks=pytest.mark.services)])

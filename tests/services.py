@@ -135,6 +135,9 @@ def seaweedfs() -> Iterator[S3]:
         command += [f"-{name}={port}" for name, port in ports.items()]
         command += [
             "-s3.port.lance=0",
+            # A bucket takes volumes of its own: small ones, and enough for a session of tests.
+            "-master.volumeSizeLimitMB=64",
+            "-volume.max=1000",
             "-webdav=false",
             "-admin.ui=false",
             "-master.telemetry=false",
