@@ -16,9 +16,11 @@ QUIET = {
 
 
 def quiet_mlflow() -> None:
-    """No telemetry, no progress bars and no remarks below errors, unless the environment says otherwise; before MLflow is imported."""
+    """No telemetry, no progress bars and no remarks below errors, unless the environment says otherwise; best before MLflow is imported."""
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
+    # Where somebody imported MLflow before, it has read another level already.
+    logging.getLogger("mlflow").setLevel(os.environ["MLFLOW_LOGGING_LEVEL"])
     alembic = logging.getLogger("alembic")
     if alembic.level == logging.NOTSET:
         alembic.setLevel(logging.WARNING)
