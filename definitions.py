@@ -9,7 +9,7 @@ def defs() -> dg.Definitions:
     from assets import flights
     from lakeline.domain import load_domain
     from resources import build_resources, load_settings
-    from sensors.replay import replay_sensor
+    from sensors.freshness import freshness_checks, freshness_sensor
 
     settings = load_settings()
     domains = [load_domain(package) for package in (flights,)]
@@ -20,7 +20,8 @@ def defs() -> dg.Definitions:
     return dg.Definitions(
         assets=assets,
         jobs=[everything],
-        sensors=[replay_sensor(assets, is_replaying=bool(settings.replay_start))],
+        asset_checks=[freshness_checks(assets)],
+        sensors=[freshness_sensor(assets, settings)],
         resources=build_resources(settings),
         executor=dg.in_process_executor,
     )

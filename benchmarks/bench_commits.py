@@ -150,7 +150,8 @@ def _commit_all(place: Path, way: str, where: str, number: int) -> tuple[int, fl
     warm = place / f"warm-{number}"
     warm.mkdir()
     _prepare(warm, way)
-    write(warm, 0, day_of_events(0, rows=10))
+    for seed, day in enumerate((0, 1, 0)):  # a first commit, one beside it, and one that replaces rows
+        write(warm, day, day_of_events(day, rows=10, seed=seed))
     _connect(place, way)
     _start[0].wait(timeout=300)
     begin_s, landed = time.monotonic(), 0

@@ -4,6 +4,10 @@ A child publishes one round after another: sensors, then readings of four days m
 the readings. Before each publish it writes to a journal what it is about to publish, and after it that it has. Half of
 the rounds die after a random time, half at a random place: before or after the n-th write to the lake's catalog, the
 ledger, a file of the lake. A fresh process then recovers on the ordinary path and compares every row with the journal.
+
+In every fifth round four children publish to one table at once, each a day of its own, so that most commits carry what
+several of them made. One dies at a random place, which is often while it commits for the others; these go on, and then
+die too, wherever they are.
 """
 
 import argparse
@@ -28,6 +32,7 @@ import polars as pl
 from benchmarks.harness import report
 from lakeline.contract import Contract, column
 from lakeline.lake import Lake
+from lakeline.lake.commit import batches_of
 from lakeline.lake.content import content_version
 from lakeline.lake.quarantine import quarantine_name
 from lakeline.lake.read import scan_polars
@@ -62,11 +67,15 @@ class Summary(Contract, version="1.0", duplicates="fail"):
 SENSORS = Target(asset="crash/sensors", contract=Sensor, daily=False)
 READINGS = Target(asset="crash/readings", contract=Reading, daily=True)
 SUMMARY = Target(asset="crash/summary", contract=Summary, daily=True)
-TARGETS = (SENSORS, READINGS, SUMMARY)
+SHARED = Target(asset="crash/shared", contract=Reading, daily=True)
+TARGETS = (SENSORS, READINGS, SUMMARY, SHARED)
 WINDOW = Window.of_days("2024-01-01", "2024-01-04")
 ROWS_A_DAY = 500
 REJECTED_A_DAY = 3
 LONGEST_S = 0.7
+TOGETHER_EVERY = 5
+GO_ON_S = 0.4
+"""How long the others publish after one of them died."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,13 +119,13 @@ def main(arguments: Iterable[str] | None = None) -> int:
     chance, started_s = random.Random(options.seed), time.perf_counter()  # noqa: S311 - a benchmark that repeats
     with tempfile.TemporaryDirectory(prefix="lakeline-crash-") as folder:
         place, sum_of, deaths = Place(folder=Path(folder)), Verdict(), Counter[str]()
-        in_child(lambda: _round(place, 0))  # a round in peace, so that there is something to lose
+        in_child(lambda: _peace(place))
         for number in range(1, options.kills + 1):
             deaths[_crash(place, number, chance)] += 1
             found = in_child(partial(_recovered, place, is_mended=number % 4 < 2))
             sum_of += Verdict(**found)
         unfinished = in_child(lambda: _left_over(place))
-        rounds = _published(place)
+        rounds, together = _published(place), in_child(lambda: _commits_together(place))
     figures: dict[str, object] = {
         "rows_lost": sum_of.rows_lost,
         "rows_doubled": sum_of.rows_doubled,
@@ -126,7 +135,9 @@ def main(arguments: Iterable[str] | None = None) -> int:
         "kills": sum(deaths.values()),
         "killed_by_time": deaths["time"],
         "killed_at_a_write": deaths["write"],
+        "killed_among_others": deaths["together"],
         "publishes": rounds,
+        "commits_of_several": together,
         "orphan_files": unfinished,
         "wall_s": time.perf_counter() - started_s,
     }
@@ -178,6 +189,8 @@ def _load() -> None:
 
 def _crash(place: Place, number: int, chance: random.Random) -> str:
     """Start a child that publishes, and have it die; returns what killed it."""
+    if number % TOGETHER_EVERY == 0:
+        return _crash_together(place, number, chance)
     by_time = number % 2 == 0
     seed = chance.getrandbits(32)
     dies_after = 0 if by_time else chance.randint(1, 120)
@@ -195,6 +208,47 @@ def _crash(place: Place, number: int, chance: random.Random) -> str:
     if not os.WIFSIGNALED(status):
         raise RuntimeError(f"The publishing child ended by itself with status {status}")
     return "time" if by_time else "write"
+
+
+def _crash_together(place: Place, number: int, chance: random.Random) -> str:
+    """Four children that publish to one table: the first dies at a random write, the others a little later."""
+    dies_after = chance.randint(1, 60)
+    pids = []
+    for index, day in enumerate(WINDOW.partitions):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                _publish_day_for_ever(place, number, day, 0 if index else dies_after)
+            finally:
+                os._exit(1)
+        pids.append(pid)
+    _, status = os.waitpid(pids[0], 0)
+    time.sleep(chance.uniform(0.0, GO_ON_S))
+    for pid in pids[1:]:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+    if not os.WIFSIGNALED(status):
+        raise RuntimeError(f"The publishing child ended by itself with status {status}")
+    return "together"
+
+
+def _publish_day_for_ever(place: Place, number: int, day: str, dies_after: int) -> None:
+    if dies_after:
+        _die_at_write(dies_after)
+    for step in range(1, 1_000):
+        lake, ledger = place.open()
+        value = number * 1_000 + step
+        window = Window.of_days(day)
+        _publish(place, lake, ledger, SHARED, _good_day(day, value), number=value, window=window)
+        ledger.close()
+
+
+def _peace(place: Place) -> None:
+    """A round in which nobody dies, so that there is something to lose."""
+    _round(place, 0)
+    lake, ledger = place.open()
+    frame = pl.concat(_good_day(key, 0) for key in WINDOW.partitions)
+    _publish(place, lake, ledger, SHARED, frame, number=0, window=WINDOW)
 
 
 def _publish_for_ever(place: Place, number: int, seed: int, dies_after: int) -> None:
@@ -233,6 +287,9 @@ def _die_at_write(count: int) -> None:
         (SqlCatalog, "commit_table"),
         (SqlCatalog, "create_table"),
         (Ledger, "begin"),
+        (Ledger, "enqueue"),
+        (Ledger, "take"),
+        (Ledger, "publish_together"),
         (Ledger, "publish"),
         (Ledger, "abandon"),
         (PyArrowFileIO, "new_output"),
@@ -251,12 +308,12 @@ def _round(place: Place, number: int, chance: random.Random | None = None) -> No
     keys = WINDOW.partitions
     moved = {key for key in keys if chance.random() < 0.7}
     sensors = pl.DataFrame({"id": range(50), "height": [float(number)] * 50})
-    _publish(place, lake, ledger, SENSORS, sensors, number=number, reads=None)
+    _publish(place, lake, ledger, SENSORS, sensors, number=number)
     frame = pl.concat(_day(key, number if key in moved else number // 7) for key in keys)
-    _publish(place, lake, ledger, READINGS, frame, number=number, reads=SENSORS)
+    _publish(place, lake, ledger, READINGS, frame, number=number, window=WINDOW, reads=SENSORS)
     total = frame.filter(pl.col("value") >= 0).group_by(pl.col("event_ts").dt.truncate("1d"))
     summary = total.agg(total=pl.col("value").sum()).sort("event_ts")
-    _publish(place, lake, ledger, SUMMARY, summary, number=number, reads=READINGS)
+    _publish(place, lake, ledger, SUMMARY, summary, number=number, window=WINDOW, reads=READINGS)
     ledger.close()
 
 
@@ -275,6 +332,11 @@ def _day(key: str, number: int) -> pl.DataFrame:
     )
 
 
+def _good_day(key: str, number: int) -> pl.DataFrame:
+    """A day's readings without those that the contract rejects."""
+    return _day(key, number).filter(pl.col("value") >= 0)
+
+
 def _publish(
     place: Place,
     lake: Lake,
@@ -283,7 +345,8 @@ def _publish(
     frame: pl.DataFrame,
     *,
     number: int,
-    reads: Target | None,
+    window: Window | None = None,
+    reads: Target | None = None,
 ) -> None:
     current = ledger.current(reads.asset) if reads else {}
 
@@ -299,8 +362,8 @@ def _publish(
     )
     said = {key: [content_version(part), part.height] for key, part in parts.items()}
     _note(place, {"about": target.asset, "number": number, "versions": said})
-    publish(lake, ledger, target, frame, window=WINDOW if target.daily else None, provenance=origin)
-    _note(place, {"done": target.asset, "number": number})
+    publish(lake, ledger, target, frame, window=window, provenance=origin)
+    _note(place, {"done": target.asset, "partitions": list(said)})
 
 
 def _note(place: Place, line: dict[str, Any]) -> None:
@@ -327,7 +390,7 @@ def _recovered(place: Place, *, is_mended: bool) -> dict[str, int]:
         for target in TARGETS:
             mend(lake, ledger, target.asset)
     else:
-        _round(place, 0)
+        _peace(place)
     found = sum((_verdict(place, lake, ledger, target) for target in TARGETS), Verdict())
     marked = {(mark.asset, mark.partition) for mark in ledger.marked()}
     found += Verdict(marks_differ=len(marked ^ ledger.inconsistent()))
@@ -344,10 +407,10 @@ def _verdict(place: Place, lake: Lake, ledger: Ledger, target: Target) -> Verdic
     lost = doubled = 0
     for key in {*held, *attempts}:
         allowed = attempts.get(key, [])
-        last = next((i for i, one in enumerate(allowed) if one[2] == done), -1)
+        last = next((i for i, one in enumerate(allowed) if one[2] == done.get(key)), -1)
         # What was said to be published may only have been replaced by what was tried later.
         later = allowed[max(last, 0) :]
-        if done is None and key not in held:
+        if key not in done and key not in held:
             continue
         if versions.get(key) in {version for version, _, _ in later}:
             continue
@@ -385,19 +448,27 @@ def _quarantine_differs(lake: Lake, target: Target, held: dict[str, pl.DataFrame
 
 def _attempts(
     place: Place, target: Target
-) -> tuple[dict[str, list[tuple[str, int, int]]], int | None]:
+) -> tuple[dict[str, list[tuple[str, int, int]]], dict[str, int]]:
     """For each partition what was tried (version, rows, line) in order, and the line of the last one that finished."""
     tried: dict[str, list[tuple[str, int, int]]] = {}
-    about, done = -1, None
+    about: dict[str, int] = {}
+    done: dict[str, int] = {}
     for line, text in enumerate(place.journal.read_text().splitlines()):
         said = json.loads(text)
         if said.get("about") == target.asset:
-            about = line
+            about |= dict.fromkeys(said["versions"], line)  # a partition has one writer at a time
             for key, (version, rows) in said["versions"].items():
                 tried.setdefault(key, []).append((version, rows, line))
         if said.get("done") == target.asset:
-            done = about
+            done |= {key: about[key] for key in said["partitions"]}
     return tried, done
+
+
+def _commits_together(place: Place) -> int:
+    """Snapshots that carry several publishes."""
+    lake, _ = place.open()
+    table = lake.load(SHARED.table)
+    return sum(len(batches_of(one)) > 1 for one in table.metadata.snapshots)
 
 
 def _published(place: Place) -> int:

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from assets.flights.archive import FlightArchive
-from lakeline.deployment import Deployment
+from lakeline.deployment import Deployment, Timepiece
+from lakeline.freshness.channels import Channel, LogChannel, SlackChannel, WebhookChannel
 from lakeline.resource import Lakehouse
 from resources.settings import PREFIX, Settings, load_settings
 
-__all__ = ["Settings", "build_resources", "load_settings"]
+__all__ = ["Settings", "alert_channels", "build_resources", "load_settings"]
 
 
 def build_resources(settings: Settings) -> dict[str, Any]:
@@ -16,6 +17,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     return {
         "lakehouse": lakehouse(settings),
         "archive": flight_archive(settings),
+        "clock": timepiece(settings),
         "deployment": deployment(settings),
     }
 
@@ -50,6 +52,28 @@ def lakehouse(settings: Settings) -> Lakehouse:
         reports=str(settings.state.absolute() / "reports"),
         reports_url=settings.reports_url,
         catalog_properties=settings.catalog_properties,
+    )
+
+
+def alert_channels(settings: Settings) -> tuple[Channel, ...]:
+    """Where alerts go: always to the log, and to what the settings name.
+
+    They are no resource of Dagster's, because its UI shows how resources are configured.
+    """
+    channels: list[Channel] = [LogChannel()]
+    if settings.alert_webhook:
+        channels.append(WebhookChannel(url=settings.alert_webhook))
+    if settings.alert_slack:
+        channels.append(SlackChannel(url=settings.alert_slack))
+    return tuple(channels)
+
+
+def timepiece(settings: Settings) -> Timepiece:
+    """What time it is."""
+    return Timepiece(
+        replay_start=settings.replay_start,
+        replay_speed=settings.replay_speed,
+        replay_anchor=str(replay_anchor(settings)),
     )
 
 

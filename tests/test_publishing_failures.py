@@ -13,7 +13,7 @@ import pytest
 from lakeline.errors import LedgerUnavailableError
 from lakeline.lake import Lake
 from lakeline.lake import commit as commit_module
-from lakeline.lake.commit import BATCH, ForeignWriteError, TableSetBackError, batch_of, stamp
+from lakeline.lake.commit import BATCH, ForeignWriteError, TableSetBackError, batches_of, stamp
 from lakeline.lake.files import StagedFilesGoneError, stored
 from lakeline.lake.stage import StorageFullError
 from lakeline.ledger import Ledger
@@ -241,7 +241,7 @@ def test_a_crash_between_commit_and_record_is_mended_by_the_next_publish(
 ):
     lake, ledger = lake_and_ledger
     publish_days(lake, ledger, *DAYS)
-    monkeypatch.setattr(Ledger, "publish", failing(SystemExit("killed")))
+    monkeypatch.setattr(Ledger, "publish_together", failing(SystemExit("killed")))
     with pytest.raises(SystemExit):
         publish_days(lake, ledger, SATURDAY, base=20)
     monkeypatch.undo()
@@ -391,7 +391,7 @@ def test_a_ledger_that_is_gone_after_the_commit_learns_of_it_later(
 ):
     lake, ledger = lake_and_ledger
     publish_days(lake, ledger, *DAYS)
-    monkeypatch.setattr(Ledger, "publish", failing(LedgerUnavailableError("u", "down")))
+    monkeypatch.setattr(Ledger, "publish_together", failing(LedgerUnavailableError("u", "down")))
     with pytest.raises(LedgerUnavailableError):
         publish_days(lake, ledger, SATURDAY, base=20)
     monkeypatch.undo()
@@ -425,7 +425,7 @@ def test_a_publish_above_maintenance_still_finds_what_a_crash_left_below(
 ):
     lake, ledger = lake_and_ledger
     publish_days(lake, ledger, *DAYS)
-    monkeypatch.setattr(Ledger, "publish", failing(SystemExit("killed")))
+    monkeypatch.setattr(Ledger, "publish_together", failing(SystemExit("killed")))
     with pytest.raises(SystemExit):
         publish_days(lake, ledger, SATURDAY, base=20)
     monkeypatch.undo()
@@ -441,4 +441,4 @@ def test_a_snapshot_says_which_publish_made_it(lake_and_ledger: Both):
     done = publish_days(lake, ledger, *DAYS)
     head = lake.load(READINGS.table).current_snapshot()
     assert head is not None
-    assert batch_of(head) == done.batch
+    assert batches_of(head) == (done.batch,)

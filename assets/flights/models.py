@@ -74,9 +74,18 @@ def training_set(
     known="known_ts",
     schedule=SCHEDULE,
     fresh="30d",
+    # Reports of this model's own scores come later, hence their names.
+    retrain_on=["feature_drift", ("performance", "brier"), ("performance", "calibration")],
+    cooldown="7d",
+    at_most=(3, "30d"),
+    metric="brier",
 )
 def delay_lightgbm(train: TrainingSet, seed: int) -> TrainedModel:
-    """Probability that a flight arrives more than 15 minutes late, predicted two hours before departure."""
+    """Probability that a flight arrives more than 15 minutes late, predicted two hours before departure.
+
+    Trained again when it is older than it promises, when its code changes, or when a report says that its features or
+    its scores have moved; a challenger serves only if the newest labelled days say that it is better.
+    """
     return train_booster(train, seed=seed)
 
 

@@ -1,7 +1,34 @@
 """What the command line and the sensors need to know of a deployment beyond its lakehouse."""
 
+import datetime as dt
+from pathlib import Path
+
 import dagster as dg
 from pydantic import Field
+
+from lakeline.clock import Clock, ReplayClock, SystemClock
+
+
+class Timepiece(dg.ConfigurableResource["Timepiece"]):
+    """What time it is for sources and freshness: the system's clock, or a replay."""
+
+    replay_start: str = Field(default="", description="First moment of a replay, ISO 8601; empty uses the system's clock")  # fmt: skip
+    replay_speed: float = Field(default=0.0, ge=0, description="Seconds of replay a second; 0 stands still")  # fmt: skip
+    replay_anchor: str = Field(default="", description="File that remembers when the replay began")
+    replay_can_jump: bool = Field(default=False, description="Whether asking for later days moves the replay there")  # fmt: skip
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        if not self.replay_start:
+            return SystemClock()
+        start = dt.datetime.fromisoformat(self.replay_start)
+        return ReplayClock(
+            start=start.astimezone(dt.UTC) if start.tzinfo else start.replace(tzinfo=dt.UTC),
+            speed=self.replay_speed,
+            anchor=Path(self.replay_anchor),
+            can_jump=self.replay_can_jump,
+        )
 
 
 class Deployment(dg.ConfigurableResource["Deployment"]):

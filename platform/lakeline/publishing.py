@@ -175,7 +175,7 @@ def publish(
         raise WindowMissingError(target.asset)
     keys = window.partitions if window is not None and target.daily else (WHOLE,)
     if seen is None:
-        mend(lake, ledger, target.asset)
+        mend(lake, ledger, target.asset, keys)
         seen = ledger.current(target.asset, list(keys))
     work = _Work(lake=lake, target=target, window=window, keys=keys, seen=seen)
     try:

@@ -2,18 +2,25 @@
 
     begin (ledger: pending) → quarantine → commit (lake) → publish (ledger)
 
+A writer that finds the lock taken leaves a handover in the ledger and waits. Whoever gets the lock commits with its own
+publish those that wait, in one snapshot that names them all, and the others find themselves published. A handover that
+does not go with the rest stays in the queue: its writer comes to the lock itself, and meets its error there.
+
 Whatever ends the process in between, the lake is the truth. Whoever next holds the lock looks for the pending batch in
 the table's snapshots: if it is there, the ledger publishes it; if not, its quarantine is taken back and the ledger
 abandons it. Staged files are removed only when it is certain that no snapshot holds them.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from lakeline.errors import LakeError
+from lakeline.errors import LakeError, LedgerUnavailableError, UnknownBatchError
+from lakeline.handover import Handover, dumps
+from lakeline.joining import joining
 from lakeline.lake.commit import (
     BATCH,
+    SEPARATOR,
     certainly_failed,
     committed_batches,
     refuse_foreign,
@@ -23,7 +30,7 @@ from lakeline.lake.commit import (
 from lakeline.lake.files import discard, refuse_missing
 from lakeline.lake.quarantine import quarantine, take_back
 from lakeline.lake.stage import StagedFile
-from lakeline.ledger import ABSENT, Build
+from lakeline.ledger import Build
 from lakeline.ledger.recovery import recover
 
 if TYPE_CHECKING:
@@ -34,6 +41,9 @@ if TYPE_CHECKING:
     from lakeline.ledger import Current, Ledger
     from lakeline.meter import Meter
     from lakeline.window import Window
+
+MOST_FILES = 32
+"""Files in a handover; a larger publish commits by itself, where its files and not the commit are most of the work."""
 
 
 class ConcurrentBuildError(LakeError):
@@ -81,9 +91,26 @@ class Change:
         """``domain/name``."""
         return self.builds[0].asset
 
+    @property
+    def may_wait_in_queue(self) -> bool:
+        """Whether another writer can commit it meanwhile: it is small, and all of it goes into the table itself."""
+        return bool(self.changed) and len(self.staged) <= MOST_FILES and not self.rejected
+
+    def handover(self, meter: "Meter") -> Handover:
+        """What committing it takes."""
+        return Handover(
+            batch=self.batch,
+            versions={one.partition: one.version for one in self.builds},
+            seen={key: one.version for key, one in self.seen.items()},
+            changed=self.changed,
+            staged=self.staged,
+            window=self.window,
+            cost=meter.cost(),
+        )
+
 
 def commit_and_record(lake: "Lake", ledger: "Ledger", change: Change, meter: "Meter") -> int | None:
-    """Publish a change: one commit to the lake, recorded in the ledger.
+    """Publish a change: one commit to the lake, recorded in the ledger, together with those that wait for the table.
 
     Returns:
         The snapshot that holds the partitions: the new one, or the present one where nothing changed.
@@ -95,37 +122,38 @@ def commit_and_record(lake: "Lake", ledger: "Ledger", change: Change, meter: "Me
         LedgerUnavailableError: The ledger did not answer. After the commit the rows are published all the same, and
             the next publish records them.
     """
-    with lake.lock(table_of(change.asset)):
+    own = change.handover(meter)
+    with lake.turn(table_of(change.asset), change.batch) as turn:
+        is_queued = not turn.try_take() and change.may_wait_in_queue
         try:
+            if is_queued:
+                turn.announce()
+                ledger.enqueue(change.batch, change.builds, meter.started_ts, dumps(own))
+            turn.take()
+            if is_queued and (done := _by_others(lake, ledger, change)) is not None:
+                return done
             change.table.refresh()
             repair(lake, ledger, change.asset, change.table)
-            _refuse(ledger, change)
-            ledger.begin(change.batch, change.builds, meter.started_ts)
+            _refuse(ledger, change, own)
+            # Where the own rows are as they were, there is no commit to join.
+            others = joining(ledger, change.asset, change.table, own, turn) if own.changed else ()
+            group = [own, *_taken(ledger, change, meter, others, is_queued=is_queued)]
         except BaseException:
-            discard(change.table, change.staged)
+            if not is_queued or _is_withdrawn(ledger, change):
+                discard(change.table, change.staged)
             raise
-        try:
-            quarantine(
-                lake,
-                table_of(change.asset),
-                change.rejected,
-                [one.partition for one in change.builds],
-                change.batch,
-            )
-            snapshot_id = _commit(change)
-        except BaseException as error:
-            _settle(lake, ledger, change, error)
-            raise
-        ledger.publish(change.batch, snapshot_id, meter.cost())
-    return snapshot_id
+        return _commit_and_record(lake, ledger, change, meter, group)
 
 
-def mend(lake: "Lake", ledger: "Ledger", asset: str) -> None:
+def mend(
+    lake: "Lake", ledger: "Ledger", asset: str, partitions: Collection[str] | None = None
+) -> None:
     """Finish what a crash left of an asset's last publish; nothing if it left nothing.
 
-    Waits for the table's lock only where a publish is unfinished, which may be one that is running well.
+    Waits for the table's lock only where a publish is unfinished, which may be one that is running well. Given
+    ``partitions``, only for one that builds any of them; under the lock everything is mended.
     """
-    if not ledger.pending(asset):
+    if not ledger.pending(asset, partitions):
         return
     with lake.lock(table_of(asset)):
         repair(lake, ledger, asset, lake.find(table_of(asset)))
@@ -151,13 +179,71 @@ def table_of(asset: str) -> str:
     return asset.replace("/", ".", 1)
 
 
-def _commit(change: Change) -> int | None:
-    table = change.table
+def _by_others(lake: "Lake", ledger: "Ledger", change: Change) -> int | None:
+    """The commit by which another writer published the change while it waited; None if nobody did."""
+    done = ledger.committed(change.batch)
+    if done is None and change.batch in ledger.pending(change.asset):
+        # Who had taken it died, and the lake knows when.
+        repair(lake, ledger, change.asset, change.table.refresh())
+        done = ledger.committed(change.batch)
+    return done
+
+
+def _taken(
+    ledger: "Ledger",
+    change: Change,
+    meter: "Meter",
+    others: Sequence[Handover],
+    *,
+    is_queued: bool,
+) -> list[Handover]:
+    """Make the change pending, and of the others those that still wait."""
+    if not is_queued:
+        ledger.begin(change.batch, change.builds, meter.started_ts)
+    names = [change.batch] * is_queued + [one.batch for one in others]
+    taken = ledger.take(names) if names else ()
+    return [one for one in others if one.batch in taken]
+
+
+def _is_withdrawn(ledger: "Ledger", change: Change) -> bool:
+    """Whether nobody will publish the change any more; where the ledger does not answer, somebody may."""
+    try:
+        return ledger.withdraw(change.batch)
+    except UnknownBatchError:
+        return True
+    except LedgerUnavailableError:
+        return False
+
+
+def _commit_and_record(
+    lake: "Lake", ledger: "Ledger", change: Change, meter: "Meter", group: Sequence[Handover]
+) -> int | None:
+    """The commit of batches that began, the first of them the change, and its record."""
+    try:
+        built = [partition for one in group for partition in one.versions]
+        quarantine(lake, table_of(change.asset), change.rejected, built, change.batch)
+        snapshot_id = _commit(change.table, group)
+    except BaseException as error:
+        _settle(lake, ledger, change, error)
+        raise
+    cost = meter.cost()
+    others = {one.batch: replace(one.cost, ended_ts=cost.ended_ts) for one in group[1:]}
+    ledger.publish_together({change.batch: cost, **others}, snapshot_id)
+    return snapshot_id
+
+
+def _commit(table: "Table", group: Sequence[Handover]) -> int | None:
     head = table.current_snapshot()
     committed = None
-    if change.changed:
+    changed = {partition for one in group for partition in one.changed}
+    if changed:
+        windows = [one.window for one in group if one.window is not None]
         committed = replace_partitions(
-            table, change.staged, set(change.changed), change.window, {BATCH: change.batch}
+            table,
+            [file for one in group for file in one.staged],
+            changed,
+            windows,
+            {BATCH: SEPARATOR.join(one.batch for one in group)},
         )
     return committed or (head.snapshot_id if head else None)
 
@@ -166,7 +252,7 @@ def _settle(lake: "Lake", ledger: "Ledger", change: Change, error: BaseException
     """After a commit that raised: it may have happened all the same, and the lake knows.
 
     Where the outcome may still change, or the lake does not answer either, the files stay: a later repair records
-    them, or orphan removal takes them.
+    them, or orphan removal takes them. Those that were to be committed along keep theirs, and try again.
     """
     table = change.table.refresh()
     if certainly_failed(error) and change.batch not in committed_batches(table):
@@ -174,18 +260,17 @@ def _settle(lake: "Lake", ledger: "Ledger", change: Change, error: BaseException
     repair(lake, ledger, change.asset, table)
 
 
-def _refuse(ledger: "Ledger", change: Change) -> None:
+def _refuse(ledger: "Ledger", change: Change, own: Handover) -> None:
     refuse_foreign(change.table)
     refuse_set_back(change.table, ledger.last_snapshot(change.asset))
-    _refuse_rivals(ledger, change)
+    _refuse_rivals(ledger, change, own)
     refuse_missing(change.table, change.staged)
 
 
-def _refuse_rivals(ledger: "Ledger", change: Change) -> None:
-    """Refuse partitions that another run published since this one began, unless the rows are the same."""
-    present = ledger.current(change.asset, [one.partition for one in change.builds])
-    for build in change.builds:
-        before, now = change.seen.get(build.partition), present.get(build.partition)
-        versions = (before.version if before else ABSENT, build.version)
-        if (now.version if now else ABSENT) not in versions:
-            raise ConcurrentBuildError(change.asset, build.partition, now.run_id if now else None)
+def _refuse_rivals(ledger: "Ledger", change: Change, own: Handover) -> None:
+    """Refuse a partition that another run published since this one began, unless the rows are the same."""
+    present = ledger.current(change.asset, list(own.versions))
+    partition = own.conflict({key: held.version for key, held in present.items()})
+    if partition is not None:
+        rival = present.get(partition)
+        raise ConcurrentBuildError(change.asset, partition, rival.run_id if rival else None)

@@ -134,7 +134,7 @@ def days_of(project: "Project", assets: "Sequence[dg.AssetKey]") -> tuple[str, s
 
 def if_changed_tag(*, wanted: bool) -> dict[str, str]:
     """The run tag that leaves out what has not changed."""
-    from lakeline.domain.build import IF_CHANGED
+    from lakeline.domain.selection import IF_CHANGED
 
     return {IF_CHANGED: "true"} if wanted else {}
 

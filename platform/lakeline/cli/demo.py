@@ -1,5 +1,7 @@
 """`lakeline demo`: the whole graph over half a year in one run, then the UI with the replay going on."""
 
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +12,7 @@ from lakeline.cli.ui import PORT, port_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lakeline.cli.project import Project
+    from lakeline.cli.project import Place, Project
 
 REPLAY_SPEED = 1440.0
 """A day of the replay takes a minute."""
@@ -40,18 +42,16 @@ def demo(
 
     Run again, it builds only what has changed.
     """
-    from lakeline.cli.backfill import as_range, build, if_changed_tag, with_references
+    from lakeline.cli.backfill import build, if_changed_tag, with_references
     from lakeline.cli.console import console
     from lakeline.cli.project import find_place
-    from lakeline.cli.sources import load_parsed
     from lakeline.cli.summary import print_summary
     from lakeline.cli.ui import require_ports, serve_project
     from lakeline.instance import open_instance
 
     screen = console()
     with screen.status("Loading the definitions"):
-        project = load_parsed(find_place(start))
-    days = as_range(first or project.deployment.demo_from, last or project.deployment.demo_to)
+        project, days = load_as_of(find_place(start), first, last)
     if not no_ui:
         require_ports(project, port)
     screen.print(f"[bold]{days[0]} to {days[1]} through the whole graph, in one run")
@@ -71,8 +71,24 @@ def demo(
         serve_project(screen, project, port, environment=replay(project, days[1], speed))
 
 
+def load_as_of(
+    place: "Place", first: str | None, last: str | None
+) -> "tuple[Project, tuple[str, str]]":
+    """The project as it is when its last demo day has just been published, so that nothing later is known, and its days."""
+    from lakeline.cli.backfill import as_range
+    from lakeline.cli.project import forget
+    from lakeline.cli.sources import load_parsed
+
+    before = set(sys.modules)
+    project = load_parsed(place)
+    days = as_range(first or project.deployment.demo_from, last or project.deployment.demo_to)
+    os.environ.update(replay(project, days[1], speed=0.0))
+    forget(place, before)  # its settings were read when it was loaded
+    return load_parsed(place), days
+
+
 def replay(project: "Project", last: str, speed: float) -> dict[str, str]:
-    """The environment of a replay that begins after the newest day that was built, at the earliest after ``last``."""
+    """The environment of a replay that begins at noon after the newest day that was built, at the earliest after ``last``."""
     from lakeline.domain.node import nodes
     from lakeline.window import shift
 
@@ -85,7 +101,7 @@ def replay(project: "Project", last: str, speed: float) -> dict[str, str]:
     begins = shift(max([last, *built]), 1)
     if anchor := project.deployment.replay_anchor:
         Path(anchor).unlink(missing_ok=True)  # or the days since the last demo would come at once
-    return project.deployment.replaying(f"{begins}T00:00:00+00:00", speed)
+    return project.deployment.replaying(f"{begins}T12:00:00+00:00", speed)
 
 
 def _say_how_to_look(screen: "Console") -> None:

@@ -25,7 +25,7 @@ def snapshots(start: Path | None, key: str, limit: int) -> None:
 
     from lakeline.cli.project import load_project
     from lakeline.cli.tables import table_of
-    from lakeline.lake.commit import batch_of
+    from lakeline.lake.commit import batches_of
 
     table = table_of(load_project(start), key)
     grid = Grid(box=None, pad_edge=False, header_style="bold")
@@ -46,7 +46,7 @@ def snapshots(start: Path | None, key: str, limit: int) -> None:
             held.get("added-data-files", "0"),
             held.get("deleted-data-files", "0"),
             held.get("total-records", "-"),
-            batch_of(one) or "[yellow]another writer's",
+            "\n".join(batches_of(one)) or "[yellow]another writer's",
         )
     console().print(grid)
 

@@ -13,6 +13,7 @@ from lakeline.errors import SettingsError
 if TYPE_CHECKING:
     import dagster as dg
 
+    from lakeline.clock import Clock
     from lakeline.deployment import Deployment
     from lakeline.resource import Lakehouse
 
@@ -92,6 +93,16 @@ class Project:
         from lakeline.deployment import Deployment
 
         return self._resource(Deployment)
+
+    @property
+    def clock(self) -> "Clock":
+        """What time it is for it: its clock resource's, or the machine's."""
+        from lakeline.clock import SystemClock
+        from lakeline.deployment import Timepiece
+
+        held = dict(self.definitions.resources or {})
+        found = [one for one in held.values() if type(one) is Timepiece]
+        return found[0].clock if found else SystemClock()
 
     @property
     def home(self) -> Path:

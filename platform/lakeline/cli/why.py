@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from lakeline.cli.explain import Reading, Reason
+    from lakeline.cli.project import Project
 
 SHOWN_MOVED = 3
 SHOWN_EARLIER = 3
@@ -44,6 +45,8 @@ def why(start: Path | None, key: str, partition: str | None, depth: int) -> None
     )
     asset = find_asset(key, {*nodes(), *explainer.assets})
     built = explainer.partitions(asset)
+    for line in outlook(project, asset, partition):
+        console().print(line)
     if not built:
         console().print(
             f"{asset} was never built. Build it with: lakeline backfill --from DAY --to DAY --select {asset}"
@@ -53,6 +56,28 @@ def why(start: Path | None, key: str, partition: str | None, depth: int) -> None
     if reason is None:
         raise UnknownAssetError(asset, explainer.assets)
     console().print(tree(reason))
+
+
+def outlook(project: "Project", asset: str, partition: str | None) -> "Iterator[Tree | str]":
+    """How fresh an asset is, and what becomes of it or one of its partitions next, down to the cause."""
+    from rich.tree import Tree
+
+    from lakeline.domain.node import nodes
+    from lakeline.freshness.declared import graph_of
+    from lakeline.freshness.reasons import explain
+
+    graph = graph_of(nodes())
+    if asset not in graph.vertices:
+        return
+    found = explain(graph, project.house.ledger, asset, partition, project.clock.now())
+    yield f"[yellow]{found.freshness}" if found.is_bad else f"[green]{found.freshness}"
+    for path in found.paths:
+        branch = top = Tree(f"[yellow]{path[0]}")
+        for one in path[1:]:
+            branch = branch.add(f"[yellow]{one}")
+        yield top
+    if found.more:
+        yield f"[dim]and {count(found.more, 'partition')} more; name one to see why"
 
 
 def tree(reason: "Reason") -> "Tree":

@@ -1,8 +1,9 @@
 """One run of a table asset: open what it reads, call the function, publish, and tell Dagster."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import dagster as dg
@@ -11,18 +12,25 @@ from lakeline.domain.handles import Table, open_table
 from lakeline.domain.model_handle import ModelHandle, open_model
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check, Rows, as_rows, frames_of, require_checks
-from lakeline.domain.results import contract_check, failed_contract_check, skipped, table_metadata
+from lakeline.domain.results import (
+    contract_check,
+    failed_contract_check,
+    merged,
+    merged_checks,
+    skipped,
+    table_metadata,
+)
+from lakeline.domain.selection import to_build
 from lakeline.errors import AuditError, DomainError, LakelineError
+from lakeline.freshness.sources import observe, source_of
 from lakeline.lake.partitions import WHOLE
-from lakeline.window import Window
+from lakeline.ledger import Input
+from lakeline.window import Window, contiguous
 
 if TYPE_CHECKING:
-    from lakeline.ledger import Current, Ledger
-    from lakeline.publishing import Provenance
+    from lakeline.ledger import Current
+    from lakeline.publishing import Provenance, Publication
     from lakeline.resource import Lakehouse
-
-IF_CHANGED = "lakeline/if_changed"
-"""Run tag: partitions whose inputs and code are as recorded are not built again."""
 
 Handle = Table | ModelHandle
 
@@ -42,7 +50,11 @@ class CheckFailedError(DomainError):
 
 @runtime_checkable
 class Source(Protocol):
-    """Where a raw table comes from; given to its function after the window."""
+    """Where a raw table comes from; given to its function after the window.
+
+    Its class may say its rhythm: ``publishes_every``, a timedelta, and ``publishes_after``, the time from the end of what
+    is published until it is there. A promise that this rhythm cannot let anybody keep is then refused when it is declared.
+    """
 
     def published_until(self) -> dt.datetime:
         """Event time up to which the source is complete at present, aware UTC."""
@@ -56,25 +68,51 @@ def build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
 
 
 def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
-    from lakeline.publishing import publish
     from lakeline.recording import mend
 
     house: Lakehouse = context.resources.lakehouse
     window = window_of(context, node)
     keys = window.partitions if window is not None else (WHOLE,)
     mend(house.lake, house.ledger, node.asset)
+    source = getattr(context.resources, node.extras["source_key"]) if node.source else None
+    if source is not None:
+        observe(house.ledger, node, source)
     seen = house.ledger.current(node.asset, list(keys))
-    handles = [open_handle(house, one, node, window) for one in node.reads]
-    if may_skip(context) and is_current(house.ledger, node, keys, seen, handles):
+    todo = to_build(house.ledger, node, keys, context.run.tags)
+    if not todo:
         yield from skipped(context, keys, seen)
         return
-    source = getattr(context.resources, node.extras["source_key"]) if node.source else None
+    built = []
+    for stretch in windows_of(node, todo):
+        built.append((yield from _build_window(context, node, stretch, source)))  # noqa: PERF401 - yields on the way
+    yield from _told(context, node, keys, seen, built)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Built:
+    """What became of one stretch of partitions."""
+
+    done: "Publication"
+    rows: Rows
+    handles: "Sequence[Handle]"
+    watermark: dt.datetime | None
+
+
+def _build_window(
+    context: dg.AssetExecutionContext, node: Node, window: Window | None, source: Any
+) -> "Generator[Any, None, _Built]":
+    from lakeline.publishing import publish
+
+    house: Lakehouse = context.resources.lakehouse
+    keys = window.partitions if window is not None else (WHOLE,)
+    seen = house.ledger.current(node.asset, list(keys))
+    origin = _Origin(house, node, keys, source)
+    handles = origin.open(window)
     rows = call(node, window, handles, source)
     require_checks(node.asset, node.extras["checks"], rows.checks)
     if stopping := [check for check in rows.checks if check.is_blocking and not check.passed]:
         yield from (check.result() for check in rows.checks)
         raise CheckFailedError(node.asset, stopping)
-    origin = _Origin(handles=handles, source=source)
     try:
         done = publish(
             house.lake,
@@ -89,25 +127,52 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
     except AuditError as error:
         yield failed_contract_check(error)
         raise
+    return _Built(done=done, rows=rows, handles=handles, watermark=origin.of(keys[-1]).watermark)
+
+
+def _told(
+    context: dg.AssetExecutionContext,
+    node: Node,
+    keys: Sequence[str],
+    seen: "Mapping[str, Current]",
+    built: Sequence[_Built],
+) -> Iterator[Any]:
+    """What Dagster is told of all stretches together."""
+    done = merged([one.done for one in built], {key: one.version for key, one in seen.items()})
     yield contract_check(done)
-    yield from (one.result() for one in _reads_check(context, node, handles))
-    yield from (check.result() for check in rows.checks)
-    for key in keys if window is not None else ():
+    yield from (one.result() for one in _reads_check(context, node, [h for one in built for h in one.handles]))  # fmt: skip
+    yield from (one.result() for one in merged_checks([one.rows.checks for one in built]))
+    for key in done.rows if keys[0] != WHOLE else ():
         context.add_asset_metadata({"dagster/row_count": done.rows[key]}, partition_key=key)
-    yield table_metadata(done, rows, keys, watermark=origin.of(keys[-1]).watermark)
+    yield table_metadata(done, built[-1].rows, keys, watermark=built[-1].watermark)
 
 
 class _Origin:
-    """Inputs and watermark of each partition, from what was read."""
+    """Inputs and watermark of each partition, from what was read.
 
-    def __init__(self, *, handles: Sequence[Handle], source: Any) -> None:
-        self.handles = handles
+    What the ledger knows of the source is taken before the source is read: a change in between is found later.
+    """
+
+    def __init__(self, house: "Lakehouse", node: Node, keys: Sequence[str], source: Any) -> None:
+        self.house, self.node = house, node
+        self.handles: list[Handle] = []
         self.published = source.published_until() if isinstance(source, Source) else None
+        name = source_of(node.asset)
+        self.versions = house.ledger.versions_of([(name, key) for key in keys]) if source else {}
+
+    def open(self, window: Window | None) -> list[Handle]:
+        """The handles of what the asset reads, pinned now."""
+        self.handles = [open_handle(self.house, one, self.node, window) for one in self.node.reads]
+        return self.handles
 
     def of(self, partition: str) -> "Provenance":
         from lakeline.publishing import Provenance
 
         inputs = tuple(one for handle in self.handles for one in handle.inputs(partition))
+        source = (source_of(self.node.asset), partition)
+        if source in self.versions:
+            known = Input(asset=source[0], partition=partition, version=self.versions[source])
+            inputs = (*inputs, known)
         return Provenance(inputs=inputs, watermark=self._watermark(partition))
 
     def _watermark(self, partition: str) -> dt.datetime | None:
@@ -115,6 +180,10 @@ class _Origin:
         held = [mark for one in tables if (mark := one.watermark(partition)) is not None]
         if self.published is not None and partition != WHOLE:
             held.append(min(self.published, Window.of_days(partition).end))
+        elif self.published is not None and self.node.extras["promise"]:
+            held.append(
+                self.published
+            )  # a reference table holds back only where it promises something
         return min(held) if held else None
 
 
@@ -143,33 +212,9 @@ def window_of(context: dg.AssetExecutionContext, node: Node) -> Window | None:
     return Window.of_days(context.partition_key_range.start, context.partition_key_range.end)
 
 
-def may_skip(context: dg.AssetExecutionContext) -> bool:
-    """Whether the run asks only for what has changed."""
-    return context.run.tags.get(IF_CHANGED) == "true"
-
-
-def is_current(
-    ledger: "Ledger",
-    node: Node,
-    keys: Sequence[str],
-    current: "Mapping[str, Current]",
-    handles: Sequence[Handle],
-) -> bool:
-    """Whether every partition was built by this code from the present versions of its inputs.
-
-    Never for an asset with a source: what that holds is known only by reading it.
-    """
-    if node.source is not None or any(key not in current for key in keys):
-        return False
-    if any(current[key].code_version != node.code_version or current[key].marked for key in keys):
-        return False
-    # A day reads fixed days; an unpartitioned asset reads those that exist, and there may be more of them now.
-    return node.daily or _reads_the_same(ledger, node, handles)
-
-
-def _reads_the_same(ledger: "Ledger", node: Node, handles: Sequence[Handle]) -> bool:
-    read = {(one.asset, one.partition) for one in ledger.inputs(node.asset, WHOLE)}
-    return read == {(one.node.asset, key) for one in handles for key in one.upstream(WHOLE)}
+def windows_of(node: Node, keys: Sequence[str]) -> list[Window | None]:
+    """The stretches of partitions that are built together; one None for an unpartitioned asset."""
+    return [Window.of_days(a, b) for a, b in contiguous(keys)] if node.daily else [None]
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import inspect
-import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,17 +12,15 @@ import dagster as dg
 from lakeline.contract.dagster import column_schema
 from lakeline.domain.node import Node, register
 from lakeline.errors import DomainError
+from lakeline.freshness.promise import length_of_time, parse_promise, require_reachable
+from lakeline.freshness.rhythm import rhythm_of
 
 RunFunction = Callable[[dg.AssetExecutionContext], Iterator[Any]]
 """Runs an asset: yields check results and one materialization."""
 
 LAKEHOUSE = "lakehouse"
-WARN_SHARE = 0.8
-"""Share of a freshness promise after which Dagster's UI warns."""
-
+AUTOMATION = ("auto", "manual")
 LAYERS = ("raw", "clean", "features", "models", "monitoring")
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,7 +28,9 @@ class Settings:
     """What a decorator's few arguments say about one asset.
 
     Attributes:
-        fresh: The promise, such as ``36h``; None promises nothing.
+        fresh: The promise, such as ``36h`` or ``by 07:00 Europe/Berlin daily``; None promises nothing.
+        automation: ``auto`` or ``manual``: whether lakeline builds it by itself.
+        rebuilds_on_code: Whether what other code built is built again by itself.
         kinds: Badges in the UI, at most three are shown.
         checks: Names of checks that the function reports itself, and whether a failure blocks.
         deps: Plain Dagster assets that must be built before.
@@ -42,6 +41,8 @@ class Settings:
     kinds: frozenset[str]
     partitions: dg.PartitionsDefinition[str] | None
     fresh: str | None = None
+    automation: str = "auto"
+    rebuilds_on_code: bool = True
     checks: tuple[str, ...] = ()
     blocking: frozenset[str] = frozenset({"contract"})
     deps: tuple[dg.AssetsDefinition | dg.AssetSpec, ...] = ()
@@ -59,12 +60,12 @@ def duration(text: str) -> dt.timedelta:
     >>> duration("36h")
     datetime.timedelta(days=1, seconds=43200)
     """
-    match = re.fullmatch(r"(\d+)([mhd])", text)
-    if match is None:
+    length = length_of_time(text)
+    if length is None:
         raise DomainError(
             f"'{text}' is not a length of time. Write a number and m, h or d, such as 90m, 36h or 30d."
         )
-    return dt.timedelta(**{_UNITS[match[2]]: int(match[1])})
+    return length
 
 
 def make_asset(
@@ -76,6 +77,15 @@ def make_asset(
     config: type[dg.Config] | None = None,
 ) -> dg.AssetsDefinition:
     """The ordinary Dagster asset of a node, registered so that other assets can read it."""
+    if settings.automation not in AUTOMATION:
+        raise DomainError(
+            f"'{node.asset}' has automation='{settings.automation}'. Use {' or '.join(AUTOMATION)}."
+        )
+    node.extras.update(
+        promise=settings.fresh,
+        automation=settings.automation,
+        rebuilds_on_code=settings.rebuilds_on_code,
+    )
 
     # Without a return annotation: Dagster would read an iterator's as an output type.
     def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
@@ -98,7 +108,7 @@ def make_asset(
             check_specs=_check_specs(node, settings),
             code_version=node.code_version,
             retry_policy=dg.RetryPolicy(max_retries=settings.retries) if settings.retries else None,
-            freshness_policy=_freshness(settings.fresh),
+            freshness_policy=_freshness(node, settings.fresh),
             # Rows go to the lake, not through an IO manager.
             dagster_type=dagster_nothing(),
             required_resource_keys={LAKEHOUSE, *resources},
@@ -121,11 +131,14 @@ def _check_specs(node: Node, settings: Settings) -> Sequence[dg.AssetCheckSpec]:
     ]
 
 
-def _freshness(fresh: str | None) -> dg.FreshnessPolicy | None:
+def _freshness(node: Node, fresh: str | None) -> dg.FreshnessPolicy | None:
+    """Dagster's policy of a promise that the node's source lets it keep."""
     if fresh is None:
         return None
-    promise = duration(fresh)
-    return dg.FreshnessPolicy.time_window(fail_window=promise, warn_window=promise * WARN_SHARE)
+    promise = parse_promise(fresh, asset=node.asset)
+    if rhythm := rhythm_of(node.asset, node.source):
+        require_reachable(node.asset, promise, *rhythm)
+    return promise.policy()
 
 
 def _metadata(node: Node) -> dict[str, Any]:

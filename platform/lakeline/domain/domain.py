@@ -19,14 +19,19 @@ from lakeline.domain.factory import Function, NodeFactory, promise, spans
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Dependency, as_read
 from lakeline.domain.reporting import build_report
-from lakeline.domain.training import Learning, TrainingConfig, build_model
+from lakeline.domain.retraining import Trigger, gate_rules, policy_of
+from lakeline.domain.training import TrainingConfig, build_model
 from lakeline.errors import DomainError
+from lakeline.models.trial import Learning
 
 Decorator = Callable[[Function], dg.AssetsDefinition]
 Empty = Literal["fail", "warn", "allow"]
+Automation = Literal["auto", "manual"]
 
-SETTINGS = ("deps", "fresh", "owner", "retries", "tags")
+SETTINGS = ("automation", "deps", "fresh", "owner", "rebuilds_on_code", "retries", "tags")
 """Arguments that every decorator takes."""
+
+MODEL_CHECKS = ("beats_baselines", "gate")
 
 
 class UnknownArgumentError(DomainError):
@@ -68,11 +73,14 @@ class Domain:
         name: First part of every key, and the namespace in the lake.
         owner: ``team:name`` or an e-mail address.
         partitions: Of its daily assets.
+        automation: ``auto`` keeps its assets consistent by itself, ``manual`` leaves building to people; an asset may
+            say otherwise.
     """
 
     name: str
     owner: str
     partitions: Daily
+    automation: Automation = "auto"
     assets: list[dg.AssetsDefinition] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -104,7 +112,7 @@ class Domain:
             daily: Whether it has a partition a day or one for all.
             empty: Whether a day without rows fails, warns or is allowed; with a source it fails unless said otherwise.
             checks: Names of checks that the function returns itself, in ``Rows(checks=…)``.
-            settings: fresh, owner, deps, tags, retries.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
@@ -143,7 +151,7 @@ class Domain:
             reads: Sources and models that its SQL and tests read; checked against dbt's manifest.
             daily: Whether it has a partition a day or one for all.
             layer: Stage in the graph.
-            settings: fresh, owner, deps, tags, retries.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
 
         Raises:
             ManifestMissingError: dbt's manifest is missing or older than the project.
@@ -164,6 +172,7 @@ class Domain:
             contract=columns,
             reads=declared,
             first_partition=self.partitions.start if daily else None,
+            until=self.partitions.until if daily else None,
             extras={
                 "checks": check_names(model),
                 "source_file": str(model.path),
@@ -190,7 +199,7 @@ class Domain:
             reads: As for `table`.
             entities: Key columns whose values the features describe.
             ttl: How long a value may be used, such as ``6h``.
-            settings: fresh, owner, deps, tags, retries.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
@@ -223,7 +232,7 @@ class Domain:
             contract: Its columns.
             model: The model asset.
             reads: As for `table`.
-            settings: fresh, owner, deps, tags, retries.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
@@ -238,7 +247,7 @@ class Domain:
 
         return declare
 
-    def model(
+    def model(  # noqa: PLR0913 - the vocabulary of a declaration, all by keyword
         self,
         *,
         training_set: Dependency,
@@ -248,10 +257,16 @@ class Domain:
         known: str,
         categorical: Sequence[str] = (),
         schedule: Sequence[str] = (),
+        retrain_on: Sequence[Trigger] = (),
+        cooldown: str = "7d",
+        at_most: tuple[int, str] = (3, "30d"),
+        metric: str = "brier",
+        holdout: str = "14d",
+        refit: bool = True,
         kinds: Sequence[str] = ("lightgbm", "mlflow"),
         **settings: Any,
     ) -> Decorator:
-        """A model, trained on a table and evaluated on later days.
+        """A model, trained on a table, judged on later days, and promoted only where it is better than the champion.
 
         Args:
             training_set: Table with one row a decision.
@@ -261,7 +276,15 @@ class Domain:
             known: Column with the time when the label was known.
             categorical: Features whose values are names.
             schedule: Features of the baseline model to beat.
-            settings: fresh, owner, deps, tags, retries.
+            retrain_on: Reports whose failed checks are a reason to train again, or pairs of a report and one check; a
+                report that is declared later, because it reads this model's scores, by its name.
+            cooldown: Least time between two trainings.
+            at_most: Most trainings, and the period that they are counted in.
+            metric: What the gate compares challenger and champion by: brier, log_loss, auc, average_precision or
+                calibration_gap.
+            holdout: Newest days that judge a challenger, which does not learn from them.
+            refit: Whether a challenger that wins learns from those days too before it serves.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
         learning = Learning(
             features=tuple(features),
@@ -270,6 +293,7 @@ class Domain:
             known=known,
             categorical=tuple(categorical),
             schedule=tuple(schedule),
+            refit=refit,
         )
 
         def declare(function: Function) -> dg.AssetsDefinition:
@@ -283,8 +307,17 @@ class Domain:
                 deps=settings.get("deps", ()),
             )
             node.extras["learning"] = learning
+            node.extras["gate"] = gate_rules(node.asset, metric=metric, holdout=holdout)
+            node.extras["retrain"] = policy_of(
+                self.name,
+                node.asset,
+                retrain_on=retrain_on,
+                cooldown=cooldown,
+                at_most=at_most,
+                metric=metric,
+            )
             asset = make_model_asset(
-                node, self._settings(node.asset, kinds, ("beats_baselines",), settings)
+                node, self._settings(node.asset, kinds, MODEL_CHECKS, settings)
             )
             self.assets.append(asset)
             return asset
@@ -296,6 +329,7 @@ class Domain:
         *,
         reads: Sequence[Dependency],
         checks: Sequence[str] = (),
+        needs: int = 0,
         kinds: Sequence[str] = ("evidently",),
         **settings: Any,
     ) -> Decorator:
@@ -304,7 +338,8 @@ class Domain:
         Args:
             reads: What it compares.
             checks: Names of checks that the function returns in its ``Report``.
-            settings: fresh, owner, deps, tags, retries.
+            needs: Partitions of what it reads that must exist before it is built by itself for the first time.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
@@ -312,7 +347,7 @@ class Domain:
             node = self._nodes.of_function(
                 function, layer="monitoring", reads=reads, daily=False, deps=deps
             )
-            node.extras["checks"] = tuple(checks)
+            node.extras.update(checks=tuple(checks), needs=needs)
             run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
             asset = make_asset(
                 node, self._settings(node.asset, kinds, tuple(checks), settings), run
@@ -324,7 +359,9 @@ class Domain:
 
     @property
     def _nodes(self) -> NodeFactory:
-        return NodeFactory(domain=self.name, first_partition=self.partitions.start)
+        return NodeFactory(
+            domain=self.name, first_partition=self.partitions.start, until=self.partitions.until
+        )
 
     def _add_table(
         self, node: Node, kinds: Sequence[str], settings: dict[str, Any]
@@ -346,6 +383,7 @@ class Domain:
         for unknown in sorted(set(given) - {*SETTINGS, "blocking"}):
             raise UnknownArgumentError(asset, unknown)
         owner = given.pop("owner", self.owner)
+        given.setdefault("automation", self.automation)
         given["deps"] = tuple(given.get("deps", ()))
         return Settings(
             owner=owner,

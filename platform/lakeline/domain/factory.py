@@ -29,10 +29,12 @@ class NodeFactory:
     Attributes:
         domain: Its name.
         first_partition: Key of the first day of its daily assets.
+        until: Key of the day after their last; None where they have no last.
     """
 
     domain: str
     first_partition: str
+    until: str | None = None
 
     def of_table(
         self,
@@ -115,6 +117,7 @@ class NodeFactory:
             code_version=code_version(function, source, spans(declared), *more),
             reads=declared,
             first_partition=self.first_partition if daily else None,
+            until=self.until if daily else None,
             source=source,
             extras={"source_key": takes[-1]} if source else {},
             **fields,

@@ -5,6 +5,8 @@ import pkgutil
 from types import ModuleType
 
 from lakeline.domain.domain import Domain
+from lakeline.domain.node import nodes
+from lakeline.domain.retraining import require_triggers
 from lakeline.errors import DomainError
 
 
@@ -26,6 +28,7 @@ def load_domain(package: ModuleType) -> Domain:
 
     Raises:
         NoDomainError: Its modules hold no domain, or several.
+        TriggerError: A model watches a report that cannot tell it anything.
     """
     names = [found.name for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
     modules = [importlib.import_module(name) for name in names]
@@ -33,4 +36,5 @@ def load_domain(package: ModuleType) -> Domain:
     domains = {value.name: value for value in values if isinstance(value, Domain)}
     if len(domains) != 1:
         raise NoDomainError(package.__name__, sorted(domains))
+    require_triggers(nodes())
     return next(iter(domains.values()))

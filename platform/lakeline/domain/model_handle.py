@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lakeline.domain.champion import in_service
 from lakeline.domain.handles import MissingInputError
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Read
@@ -53,7 +54,8 @@ def open_model(house: "Lakehouse", read: Read, reader: Node) -> ModelHandle:
     """A handle on the champion.
 
     Raises:
-        MissingInputError: The model was never trained.
+        MissingInputError: The model has no champion.
+        ForeignChampionError: Somebody moved its alias without lakeline.
         DomainError: The upstream asset is no model.
     """
     node = read.node
@@ -61,7 +63,8 @@ def open_model(house: "Lakehouse", read: Read, reader: Node) -> ModelHandle:
         raise DomainError(
             f"'{reader.asset}' reads '{node.asset}', which is neither a table nor a model."
         )
-    held = house.ledger.current(node.asset).get(WHOLE)
-    if held is None or house.registry.champion(node.table) is None:
+    champion, held = in_service(house, node)
+    if champion is None or held is None:
         raise MissingInputError(reader.asset, node.asset, (WHOLE,))
-    return ModelHandle(node=node, trained=house.registry.load(node.table, "champion"), current=held)
+    trained = house.registry.load(node.table, champion.version)
+    return ModelHandle(node=node, trained=trained, current=held)

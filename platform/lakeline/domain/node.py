@@ -31,6 +31,7 @@ class Node:
     Attributes:
         daily: Whether it has a partition a UTC day.
         first_partition: Key of the first day, for a daily asset.
+        until: Key of the first day that it has not, if its days end.
         contract: Columns of its table; None for models and reports.
         function: What the user wrote.
         ttl_s: How long a feature's value may be used, seconds.
@@ -45,6 +46,7 @@ class Node:
     contract: "type[Contract] | None" = None
     reads: "tuple[Read, ...]" = ()
     first_partition: str | None = None
+    until: str | None = None
     source: type | None = None
     empty: str = "allow"
     entities: tuple[str, ...] = ()

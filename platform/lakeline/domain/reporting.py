@@ -1,5 +1,6 @@
 """One run of a report asset: call the function, write its page, keep its numbers."""
 
+import datetime as dt
 import hashlib
 import json
 from collections.abc import Iterator
@@ -8,14 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.build import as_failure, call, is_current, may_skip, open_handle
+from lakeline.domain.build import as_failure, call, open_handle
 from lakeline.domain.handles import Table
 from lakeline.domain.node import Node
-from lakeline.domain.outcome import Report, require_checks
+from lakeline.domain.outcome import Check, Report, require_checks
 from lakeline.domain.recording import Outcome, record
 from lakeline.domain.results import skipped
+from lakeline.domain.selection import to_build
 from lakeline.errors import DomainError
+from lakeline.freshness.retraining import FAILED, PASSED, WATCHED_CHECK
 from lakeline.lake.partitions import WHOLE
+from lakeline.ledger import State
 from lakeline.meter import Meter
 from lakeline.monitoring.pages import write_page
 
@@ -30,7 +34,7 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         meter = Meter()
         handles = [open_handle(house, one, node, None) for one in node.reads]
         seen = house.ledger.current(node.asset, [WHOLE])
-        if may_skip(context) and is_current(house.ledger, node, [WHOLE], seen, handles):
+        if not to_build(house.ledger, node, [WHOLE], context.run.tags):
             yield from skipped(context, [WHOLE], seen)
             return
         report = call(node, None, handles, None).frame
@@ -59,9 +63,24 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
             rows=0,
             size_bytes=len(report.html),
         )
+        # Before the build: a process that dies in between leaves a report that is built again, and tells the same.
+        house.ledger.set_states(
+            [_state(node.asset, one) for one in report.checks], now=dt.datetime.now(dt.UTC)
+        )
         record(house.ledger, node, outcome, handles, run_id=context.run.run_id, meter=meter)
         yield from (check.result() for check in report.checks)
         metadata = {**report.numbers, "report": dg.MetadataValue.url(url)}
         yield dg.MaterializeResult(
             value=None, metadata=metadata, data_version=dg.DataVersion(version)
         )
+
+
+def _state(asset: str, check: Check) -> State:
+    """A check's latest result, as the models that watch it look it up."""
+    return State(
+        asset=asset,
+        partition=WHOLE,
+        name=f"{WATCHED_CHECK}{check.name}",
+        state=PASSED if check.passed else FAILED,
+        detail={"description": check.description},
+    )

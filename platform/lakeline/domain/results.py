@@ -3,11 +3,12 @@
 import datetime as dt
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.outcome import Rows
+from lakeline.domain.outcome import Check, Rows
 from lakeline.errors import AuditError
 
 if TYPE_CHECKING:
@@ -45,6 +46,26 @@ def failed_contract_check(error: AuditError) -> dg.AssetCheckResult:
     )
 
 
+def merged(parts: "Sequence[Publication]", versions: Mapping[str, str]) -> "Publication":
+    """Several publishes of one run as one; ``versions`` are those of partitions that were not built."""
+    return replace(
+        parts[-1],
+        rows={key: rows for one in parts for key, rows in one.rows.items()},
+        versions={**versions, **{key: v for one in parts for key, v in one.versions.items()}},
+        changed=tuple(key for one in parts for key in one.changed),
+        violations=tuple(one for part in parts for one in part.violations),
+    )
+
+
+def merged_checks(parts: Sequence[Sequence[Check]]) -> list[Check]:
+    """The checks of several stretches of one run, each once: passed where it passed everywhere, else as it failed first."""
+    found: dict[str, Check] = {}
+    for check in (check for checks in parts for check in checks):
+        if check.name not in found or (found[check.name].passed and not check.passed):
+            found[check.name] = check
+    return list(found.values())
+
+
 def table_metadata(
     done: "Publication", rows: Rows, keys: Sequence[str], *, watermark: dt.datetime | None
 ) -> dg.MaterializeResult[None]:
@@ -70,14 +91,14 @@ def skipped(
 ) -> Iterator[Any]:
     """What a run says of partitions that it found as they should be: what was said of them last, and their versions."""
     yield from (_repeated(context, spec.key) for spec in context.assets_def.check_specs)
-    versions = {key: current[key].version for key in keys}
+    versions = {key: one.version for key, one in current.items()}
     metadata: dict[str, Any] = {
         **_last_metadata(context),
         "partitions_changed": 0,
         "partitions": len(keys),
         "skipped": True,
     }
-    if len(keys) == 1:
+    if len(keys) == 1 and keys[0] in current:
         metadata["dagster/row_count"] = current[keys[0]].rows
     yield dg.MaterializeResult(
         value=None, metadata=metadata, data_version=_data_version(versions, keys)

@@ -1,28 +1,59 @@
-"""One run of a model asset: train on the past, evaluate on later days, register, and promote only what is better."""
+"""One run of a model asset: train on the past, judge on later days, and let the gate decide who serves."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from lakeline.domain.build import as_failure, is_current, may_skip
+from lakeline.domain.build import as_failure
+from lakeline.domain.champion import (
+    CODE,
+    ROWS,
+    SIZE,
+    enthrone,
+    in_service,
+    keep_champion,
+    note_refused,
+    version_of,
+)
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check
-from lakeline.domain.recording import Outcome, record
 from lakeline.domain.results import skipped
+from lakeline.domain.selection import to_build
 from lakeline.errors import DomainError
+from lakeline.freshness.retraining import Training, fingerprint, note_training
 from lakeline.lake.partitions import WHOLE
+from lakeline.ledger import Build
 from lakeline.meter import Meter
-from lakeline.models.training import TrainingSet
+from lakeline.models.gate import (
+    BY_GATE,
+    Contender,
+    GateDecision,
+    Promotion,
+    champion_of,
+    judge,
+    refuse,
+)
+from lakeline.models.registry import LEARNED_UNTIL
+from lakeline.models.trial import (
+    GateRules,
+    Learning,
+    Trial,
+    attempt,
+    columns_to_read,
+    labelled_rows,
+    learn_until,
+    moment_of,
+    split_at,
+)
 
 if TYPE_CHECKING:
-    from lakeline.models.evaluation import Metrics
     from lakeline.models.registry import RegisteredVersion
-    from lakeline.models.training import TrainedModel
+    from lakeline.models.training import TrainedModel, TrainingSet
     from lakeline.resource import Lakehouse
 
 EXAMPLE_ROWS = 5
@@ -35,58 +66,39 @@ class TrainingConfig(dg.Config):
         default=None,
         description="First day that is not trained on, YYYY-MM-DD; left out, the newest day less holdout_days",
     )
-    holdout_days: int = Field(
-        default=30, gt=0, description="Days after the training window that evaluate the model"
+    holdout_days: int | None = Field(
+        default=None,
+        gt=0,
+        description="Days after the training window that judge the model; left out, as the model declares",
     )
     seed: int = Field(default=7, ge=0, description="Seed of everything random in the training")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Learning:
-    """What a model learns from.
+class NoChampionError(DomainError):
+    """The first model is not worth serving."""
 
-    Attributes:
-        features: Columns of the training set that the model reads, in its order.
-        categorical: Those whose values are names, not amounts.
-        label: Column that it predicts, null while unknown.
-        at: Column with the time of each decision.
-        known: Column with the time when the label was known; rows whose label came after the split are not trained on.
-        schedule: Features known long before; a model on these alone is the baseline to beat.
-    """
-
-    features: tuple[str, ...]
-    label: str
-    at: str
-    known: str
-    categorical: tuple[str, ...] = ()
-    schedule: tuple[str, ...] = ()
-
-
-class NothingToLearnError(DomainError):
-    """A training window or the days after it hold no labelled rows."""
-
-    def __init__(self, model: str, what: str, start: dt.datetime, end: dt.datetime) -> None:
+    def __init__(self, model: str, reason: str) -> None:
         super().__init__(
-            f"'{model}' has no labelled rows to {what} between {start:%Y-%m-%d} and {end:%Y-%m-%d}. "
-            "Materialize more days of its training set, or set train_until and holdout_days."
+            f"'{model}' still has no champion: {reason}. Nothing was promoted and nothing downstream can be built. "
+            "Give it more days or better features, or promote the version all the same with: lakeline promote."
         )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """A trained model with its results on days that it never saw."""
+class _Verdict:
+    """What became of one training.
 
-    model: "TrainedModel"
-    metrics: "Metrics"
-    baselines: "Mapping[str, Metrics]"
-    train: TrainingSet
-    test: TrainingSet
+    Attributes:
+        final: The model to register: the challenger, or what was refitted in its place.
+        learned: The rows that it learned from.
+        champion: Number of the version that it was compared with.
+    """
 
-    @property
-    def beats_baselines(self) -> bool:
-        """Whether it ranks better than the schedule and is a better probability than the share."""
-        by_rank = all(self.metrics.auc > one.auc for one in self.baselines.values())
-        return by_rank and all(self.metrics.brier < one.brier for one in self.baselines.values())
+    trial: Trial
+    decision: GateDecision
+    final: "TrainedModel"
+    learned: "TrainingSet"
+    champion: "RegisteredVersion | None"
 
 
 def build_model(
@@ -96,172 +108,181 @@ def build_model(
     with as_failure(context):
         house: Lakehouse = context.resources.lakehouse
         meter = Meter()
-        handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
-        seen = house.ledger.current(node.asset, [WHOLE])
+        champion, held = in_service(house, node)
         is_asked = config != TrainingConfig()
-        unchanged = is_current(house.ledger, node, [WHOLE], seen, [handle])
-        if may_skip(context) and unchanged and not is_asked:
-            yield from skipped(context, [WHOLE], seen)
+        if not is_asked and not to_build(house.ledger, node, [WHOLE], context.run.tags):
+            yield from skipped(context, [WHOLE], {WHOLE: held} if held else {})
             return
-        trial = attempt(node, handle, config)
-        version = _register(house, node, trial, handle)
-        promoted = _gate(house, node, trial, version)
-        _record(context, house, node, trial, handle, meter)
-        yield _check(trial)
-        yield _materialization(trial, version, is_champion=promoted)
+        handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
+        verdict = _tried(house, node, handle, config, champion)
+        version = _register(house, node, verdict, handle)
+        _settle(house, node, verdict, version, _build(context, node, verdict, handle), meter)
+        yield from _checks(verdict)
+        if champion is None and not verdict.decision.promoted:
+            raise NoChampionError(node.asset, verdict.decision.reason)
+        yield _materialization(house, node, verdict, version)
 
 
-def attempt(node: Node, handle: Table, config: TrainingConfig) -> Trial:
-    """Train on the days before the split and evaluate on those after it.
-
-    Raises:
-        NothingToLearnError: One of the two holds no labelled rows.
-    """
-    from lakeline.models.evaluation import evaluate, schedule_baseline, share_baseline
-
-    train, test = _split(node, handle, config)
-    model: TrainedModel = node.function(train, config.seed)
+def _tried(
+    house: "Lakehouse",
+    node: Node,
+    handle: Table,
+    config: TrainingConfig,
+    champion: "RegisteredVersion | None",
+) -> _Verdict:
+    """Train a challenger, and let the gate decide; the winner is trained again on every day, if the model says so."""
     learning: Learning = node.extras["learning"]
-    baselines = {"share": share_baseline(train, test)}
-    if learning.schedule:
-        baselines["schedule"] = schedule_baseline(train, test, learning.schedule)
-    return Trial(
-        model=model,
-        metrics=evaluate(test.labels(), model.predict(test.frame)),
-        baselines=baselines,
-        train=train,
-        test=test,
-    )
-
-
-def _split(node: Node, handle: Table, config: TrainingConfig) -> tuple[TrainingSet, TrainingSet]:
-    import polars as pl
-
-    learning: Learning = node.extras["learning"]
-    assert handle.window is not None
-    end = handle.window.end
+    rules = _rules(node, config)
+    held, why_none = champion_of(house.registry, node.table)
+    whole = _rows(node, handle, held)
     until = (
-        _moment(config.train_until)
+        moment_of(config.train_until)
         if config.train_until
-        else end - dt.timedelta(days=config.holdout_days)
+        else split_at(whole, rules, held.learned_until if held else None)
     )
-    columns = list(
-        dict.fromkeys(
-            (*learning.features, *learning.schedule, learning.label, learning.at, learning.known)
-        )
+    trial = attempt(
+        node.asset,
+        node.function,
+        whole,
+        learning,
+        until=until,
+        test_until=until + dt.timedelta(days=rules.days),
+        seed=config.seed,
     )
-    # Sorted, so that equal rows train an equal model whatever order the files came in.
-    rows = handle.read(columns=columns).collect().sort(columns, nulls_last=True)
-    whole = TrainingSet(
-        frame=rows,
-        features=learning.features,
-        categorical=learning.categorical,
-        label=learning.label,
-        at=learning.at,
-        start=handle.window.start,
-        end=end,
-    ).labelled()
-    train = replace(whole, frame=whole.frame.filter(pl.col(learning.known) < until)).before(until)
-    test = whole.after(until).before(until + dt.timedelta(days=config.holdout_days))
-    for part, what in ((train, "train on"), (test, "be evaluated on")):
-        if part.frame.is_empty():
-            raise NothingToLearnError(node.asset, what, part.start, part.end)
-    return train, test
+    decision = judge(trial, held, whole, rules=rules, why_none=why_none)
+    final, learned = trial.model, trial.train
+    if decision.promoted and learning.refit and not config.train_until:
+        learned = learn_until(whole, learning, whole.end)
+        final = node.function(learned, config.seed)
+    return _Verdict(trial=trial, decision=decision, final=final, learned=learned, champion=champion)
 
 
-def _moment(day: str) -> dt.datetime:
-    try:
-        return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
-    except ValueError as error:
-        raise DomainError(f"train_until='{day}' is not a day. Write it as YYYY-MM-DD.") from error
+def _rules(node: Node, config: TrainingConfig) -> GateRules:
+    declared: GateRules = node.extras["gate"]
+    return declared if config.holdout_days is None else declared.over(config.holdout_days)
 
 
-def _register(house: "Lakehouse", node: Node, trial: Trial, handle: Table) -> "RegisteredVersion":
-    columns = list(trial.model.features)
+def _rows(node: Node, handle: Table, held: Contender | None) -> "TrainingSet":
+    learning: Learning = node.extras["learning"]
+    also = held.model.features if held else ()
+    columns = columns_to_read(learning, also, tuple(handle.contract.columns))
+    assert handle.window is not None
+    rows = handle.read(columns=columns).collect()
+    return labelled_rows(rows, learning, handle.window.start, handle.window.end)
+
+
+def _register(
+    house: "Lakehouse", node: Node, verdict: _Verdict, handle: Table
+) -> "RegisteredVersion":
+    trial, learned = verdict.trial, verdict.learned
     snapshots = (
         {handle.node.asset.replace("/", "."): handle.snapshot_id} if handle.snapshot_id else {}
     )
     return house.registry.register(
         node.table,
-        trial.model,
-        metrics=_numbers(trial),
+        verdict.final,
+        metrics=trial.numbers,
         snapshots=snapshots,
-        input_example=trial.test.frame.select(columns).head(EXAMPLE_ROWS),
+        input_example=trial.test.frame.select(verdict.final.features).head(EXAMPLE_ROWS),
         params={
-            "train_start": f"{trial.train.start:%Y-%m-%d}",
-            "train_until": f"{trial.train.end:%Y-%m-%d}",
+            "train_start": f"{learned.start:%Y-%m-%d}",
+            "train_until": f"{learned.end:%Y-%m-%d}",
         },
-        tags={"lakeline.code_version": node.code_version},
+        tags={
+            CODE: node.code_version,
+            LEARNED_UNTIL: learned.end.isoformat(),
+            ROWS: str(learned.frame.height),
+            SIZE: str(len(verdict.final.booster)),
+            "lakeline.judged": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
+            "lakeline.judged_model": trial.model.digest,
+        },
     )
 
 
-def _gate(house: "Lakehouse", node: Node, trial: Trial, version: "RegisteredVersion") -> bool:
-    """Promote a version that beats the baselines, and the champion on the same days; a tie keeps the champion."""
-    from lakeline.models.evaluation import evaluate
+def _build(
+    context: dg.AssetExecutionContext, node: Node, verdict: _Verdict, handle: Table
+) -> Build:
+    return Build(
+        asset=node.asset,
+        partition=WHOLE,
+        version=verdict.final.digest[:32],
+        watermark=verdict.learned.end,
+        code_version=node.code_version,
+        run_id=context.run.run_id,
+        rows=verdict.learned.frame.height,
+        bytes=len(verdict.final.booster),
+        inputs=handle.inputs(WHOLE),
+    )
 
-    champion = house.registry.champion(node.table)
-    if champion is not None and champion.version != version.version:
-        held = house.registry.load(node.table, champion.version)
-        rival = evaluate(trial.test.labels(), held.predict(trial.test.frame))
-        if rival.auc >= trial.metrics.auc:
-            house.registry.promote(node.table, version.version, "challenger")
-            return False
-    if champion is None or trial.beats_baselines:
-        house.registry.promote(node.table, version.version)
-        return True
-    return False
 
-
-def _record(
-    context: dg.AssetExecutionContext,
+def _settle(
     house: "Lakehouse",
     node: Node,
-    trial: Trial,
-    handle: Table,
+    verdict: _Verdict,
+    version: "RegisteredVersion",
+    build: Build,
     meter: Meter,
 ) -> None:
-    """The asset's version is the champion's digest: a challenger that loses moves nothing downstream."""
-    champion = house.registry.champion(node.table)
-    assert champion is not None
-    outcome = Outcome(
-        version=champion.digest[:32],
-        watermark=trial.train.end,
-        rows=trial.train.frame.height,
-        size_bytes=len(trial.model.booster),
-    )
-    record(house.ledger, node, outcome, [handle], run_id=context.run.run_id, meter=meter)
+    """Let the decision take effect, and note the training, whatever became of it."""
+    champion, decision, cost = verdict.champion, verdict.decision, meter.cost()
+    if decision.promoted:
+        enthrone(
+            house,
+            node,
+            version,
+            build,
+            cost=cost,
+            promotion=Promotion(by=BY_GATE, because=decision.reason),
+            instead_of=champion.version if champion else None,
+        )
+    else:
+        refuse(house.registry, node.table, version.version, because=decision.reason)
+        if champion is None:
+            note_refused(house, build, cost)
+        else:
+            keep_champion(house, build, champion, cost)
+    read = fingerprint((one.asset, one.partition, one.version) for one in build.inputs)
+    training = Training(cost.ended_ts, read, node.code_version)
+    note_training(house.ledger, node.asset, training)
 
 
-def _check(trial: Trial) -> dg.AssetCheckResult:
+def _checks(verdict: _Verdict) -> Iterator[dg.AssetCheckResult]:
+    trial, decision = verdict.trial, verdict.decision
     against = ", ".join(f"{name} {one.auc:.3f}" for name, one in trial.baselines.items())
-    return Check(
+    yield Check(
         name="beats_baselines",
         passed=trial.beats_baselines,
         description=f"AUC {trial.metrics.auc:.3f} on {trial.metrics.rows} later rows, against {against}.",
-        numbers=_numbers(trial),
+        numbers=trial.numbers,
+    ).result()
+    yield Check(
+        name="gate",
+        passed=decision.promoted,
+        description=f"{'Promoted' if decision.promoted else 'Refused'}: {decision.reason}.",
+        is_blocking=verdict.champion is None,
+        numbers={"metric": decision.metric, **decision.numbers},
     ).result()
 
 
-def _numbers(trial: Trial) -> dict[str, float]:
-    """Every figure of the evaluation by its name; those of a baseline begin with its name."""
-    found = {name: float(value) for name, value in asdict(trial.metrics).items()}
-    for baseline, metrics in trial.baselines.items():
-        found |= {f"{baseline}_{name}": float(getattr(metrics, name)) for name in ("auc", "brier")}
-    return found
-
-
 def _materialization(
-    trial: Trial, version: "RegisteredVersion", *, is_champion: bool
+    house: "Lakehouse", node: Node, verdict: _Verdict, version: "RegisteredVersion"
 ) -> dg.MaterializeResult[None]:
-    metadata: dict[str, float | str] = {
-        **_numbers(trial),
+    trial, learned, decision = verdict.trial, verdict.learned, verdict.decision
+    champion = version if decision.promoted or verdict.champion is None else verdict.champion
+    metadata: dict[str, Any] = {
+        **trial.numbers,
         "model_version": version.version,
-        "is_champion": is_champion,
-        "train_rows": trial.train.frame.height,
-        "train_days": f"{trial.train.start:%Y-%m-%d} to {trial.train.end:%Y-%m-%d}",
+        "champion": champion.version,
+        "is_champion": decision.promoted,
+        "gate": decision.reason,
+        "train_rows": learned.frame.height,
+        "train_days": f"{learned.start:%Y-%m-%d} to {learned.end:%Y-%m-%d}",
         "evaluated_days": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
         "mlflow_run": version.run_id,
     }
+    held = house.ledger.current(node.asset)[WHOLE]
+    if held.watermark is not None:
+        metadata["watermark"] = dg.MetadataValue.timestamp(held.watermark)
     return dg.MaterializeResult(
-        value=None, metadata=metadata, data_version=dg.DataVersion(version.digest[:32])
+        value=None, metadata=metadata, data_version=dg.DataVersion(version_of(champion))
     )

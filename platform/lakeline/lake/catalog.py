@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakeline.errors import LakeError, names
-from lakeline.lake.lock import advisory_lock, file_lock
+from lakeline.lake.lock import Turn, advisory_lock, advisory_turn, file_lock, file_turn
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -139,6 +139,17 @@ class Lake:
         if self.catalog_uri.startswith("postgresql"):
             return advisory_lock(self.catalog_uri, name)
         return file_lock(self.locks / f"{name}.lock")
+
+    def turn(self, name: str, writer: str) -> AbstractContextManager[Turn]:
+        """The same lock for a writer that others may work for while it waits.
+
+        Args:
+            name: ``namespace.table``.
+            writer: A name that no other writer has.
+        """
+        if self.catalog_uri.startswith("postgresql"):
+            return advisory_turn(self.catalog_uri, name, writer)
+        return file_turn(self.locks / f"{name}.lock", writer)
 
     def create_namespace_of(self, name: str) -> None:
         """Make the namespace of a table where it is missing; writers of two of its tables may do so at once."""

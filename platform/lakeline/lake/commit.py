@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import LakeError, LakelineError
-from lakeline.lake.partitions import partition_key, window_filter
+from lakeline.lake.partitions import partition_key, windows_filter
 from lakeline.lake.stage import StagedFile, full_disk_named
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from lakeline.window import Window
 
 BATCH = "lakeline.batch"
-"""Key in a snapshot's summary: the publish that made it, as the ledger knows it."""
+"""Key in a snapshot's summary: the publish that made it, as the ledger knows it, or several with `SEPARATOR` between."""
+
+SEPARATOR = ","
 
 MAINTENANCE = "maintenance-"
 """How that value begins where rows stay as they are: compaction, and adopting what changed nothing."""
@@ -54,7 +56,7 @@ def replace_partitions(
     table: "Table",
     staged: Sequence[StagedFile],
     partitions: Collection[str],
-    window: "Window | None",
+    windows: "Sequence[Window]",
     properties: Mapping[str, str],
 ) -> int | None:
     """Swap every file of ``partitions`` for the staged ones, in one snapshot; the caller holds the table's lock.
@@ -63,7 +65,8 @@ def replace_partitions(
         table: Refreshed as needed; points at the new snapshot afterwards.
         staged: The new files; may be none, then the partitions become empty.
         partitions: Keys whose present files go.
-        window: Event time that the partitions lie in; a foreign commit into it in the meantime is refused.
+        windows: Event time that the partitions lie in, all of it if there are none; a foreign commit into it in the
+            meantime is refused.
         properties: Put into the snapshot's summary.
 
     Returns:
@@ -76,15 +79,20 @@ def replace_partitions(
         refuse_foreign(table)
         try:
             with full_disk_named(table):
-                return _commit(table, staged, partitions, window, properties)
+                return _commit(table, staged, partitions, windows, properties)
         except _retriable() as error:
             if attempt == ATTEMPTS or not _is_race(error):
                 raise
             time.sleep(random.uniform(0.01, 0.05 * attempt))  # noqa: S311 - spreads writers, guards no secret
             table.refresh()
             # A commit may have arrived though its answer was lost.
-            if (arrived := committed_batches(table).get(properties.get(BATCH, ""))) is not None:
-                return arrived
+            arrived, mine = committed_batches(table), properties[BATCH].split(SEPARATOR)
+            if all(batch in arrived for batch in mine):
+                return arrived[mine[0]]
+            if any(
+                batch in arrived for batch in mine
+            ):  # with others, by a writer that died meanwhile
+                raise
     raise AssertionError("the last attempt returns or raises")
 
 
@@ -116,21 +124,27 @@ def is_ancestor(table: "Table", snapshot_id: int, head: "Snapshot") -> bool:
 
 def is_ours(snapshot: "Snapshot") -> bool:
     """Whether lakeline made a snapshot (publishing, maintenance, or adopting what another writer did)."""
-    return batch_of(snapshot) is not None
+    return bool(batches_of(snapshot))
 
 
-def batch_of(snapshot: "Snapshot") -> str | None:
-    """The publish that made a snapshot, or None where another writer did."""
-    return snapshot.summary.additional_properties.get(BATCH) if snapshot.summary else None
+def batches_of(snapshot: "Snapshot") -> tuple[str, ...]:
+    """The publishes that a snapshot is the commit of; none where another writer made it."""
+    said = snapshot.summary.additional_properties.get(BATCH) if snapshot.summary else None
+    return tuple(said.split(SEPARATOR)) if said is not None else ()
+
+
+def is_maintenance(snapshot: "Snapshot") -> bool:
+    """Whether lakeline made a snapshot that leaves the rows as they are."""
+    return any(batch.startswith(MAINTENANCE) for batch in batches_of(snapshot))
 
 
 def committed_batches(table: "Table") -> dict[str, int]:
     """The snapshot of each publish that the table still remembers, oldest first; maintenance publishes nothing."""
-    found = ((batch_of(snapshot), snapshot.snapshot_id) for snapshot in table.metadata.snapshots)
     return {
-        batch: snapshot_id
-        for batch, snapshot_id in found
-        if batch is not None and not batch.startswith(MAINTENANCE)
+        batch: snapshot.snapshot_id
+        for snapshot in table.metadata.snapshots
+        if not is_maintenance(snapshot)
+        for batch in batches_of(snapshot)
     }
 
 
@@ -138,12 +152,12 @@ def _commit(
     table: "Table",
     staged: Sequence[StagedFile],
     partitions: Collection[str],
-    window: "Window | None",
+    windows: "Sequence[Window]",
     properties: Mapping[str, str],
 ) -> int | None:
     from pyiceberg.table.snapshots import Operation
 
-    predicate = window_filter(table, window)
+    predicate = windows_filter(table, windows)
     tasks = table.scan(predicate).plan_files() if table.current_snapshot() else ()
     stale = [task.file for task in tasks if partition_key(task.file) in partitions]
     if not stale and not staged:

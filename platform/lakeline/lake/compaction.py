@@ -159,7 +159,7 @@ def _swap(
     used = [one for one in staged if one.partition in same]
     if same:
         refuse_missing(table, used)
-        replace_partitions(table, used, set(same), None, _mark())
+        replace_partitions(table, used, set(same), (), _mark())
     discard(table, late)
     return same
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakeline.errors import LakeError, names
-from lakeline.lake.commit import MAINTENANCE, batch_of
+from lakeline.lake.commit import batches_of, is_maintenance
 from lakeline.lake.compaction import Compacted, compact
 from lakeline.lake.files import StoredFile, bare, remove, sizes_bytes, stored
 from lakeline.lake.reach import bookkeeping, reach
@@ -191,7 +191,7 @@ def _expirable(table: "Table", until: dt.datetime, keep_last: int) -> list["Snap
     kept = {one.snapshot_id for one in line[: max(keep_last, ALWAYS_KEPT)]}
     kept |= {ref.snapshot_id for ref in table.metadata.refs.values()}
     # A crash may have kept its publish out of the ledger, and only the snapshot can tell.
-    published = (one for one in line if not (batch_of(one) or MAINTENANCE).startswith(MAINTENANCE))
+    published = (one for one in line if batches_of(one) and not is_maintenance(one))
     kept |= {one.snapshot_id for one in [next(published, None)] if one is not None}
     until_ms = int(until.timestamp() * 1000)
     return [

@@ -1,7 +1,7 @@
 """Between keys of daily partitions and what Iceberg calls them."""
 
 import datetime as dt
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -34,14 +34,23 @@ def event_time_column(table: "Table") -> str | None:
 
 def window_filter(table: "Table", window: "Window | None") -> "BooleanExpression":
     """Rows of a daily table with their event time in the window; every row without one."""
-    from pyiceberg.expressions import AlwaysTrue
-    from pyiceberg.expressions.parser import parse
+    return windows_filter(table, () if window is None else (window,))
+
+
+def windows_filter(table: "Table", windows: "Sequence[Window]") -> "BooleanExpression":
+    """Rows of a daily table with their event time in one of the windows; every row without any."""
+    from pyiceberg.expressions import AlwaysTrue, And, GreaterThanOrEqual, LessThan, Or
 
     column = event_time_column(table)
-    if window is None or column is None:
+    if not windows or column is None:
         return AlwaysTrue()
-    start, end = window.start.isoformat(), window.end.isoformat()
-    return parse(f"{column} >= '{start}' and {column} < '{end}'")
+    within = [
+        And(
+            GreaterThanOrEqual(column, one.start.isoformat()), LessThan(column, one.end.isoformat())
+        )
+        for one in windows
+    ]
+    return within[0] if len(within) == 1 else Or(*within)
 
 
 def by_day(frame: "pl.DataFrame", event_time: str) -> "Mapping[str, pl.DataFrame]":

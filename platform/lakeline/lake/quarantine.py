@@ -14,7 +14,7 @@ from lakeline.lake.catalog import CODEC, TABLE_PROPERTIES, Lake
 from lakeline.lake.commit import (
     BATCH,
     MAINTENANCE,
-    batch_of,
+    batches_of,
     committed_batches,
     replace_partitions,
 )
@@ -71,7 +71,7 @@ def quarantine(
     try:
         with lake.lock(quarantine_name(table)):
             target.refresh()
-            replace_partitions(target, staged, changed, None, {BATCH: batch})
+            replace_partitions(target, staged, changed, (), {BATCH: batch})
     except BaseException:
         if batch not in committed_batches(target.refresh()):
             discard(target, staged)
@@ -83,12 +83,15 @@ def take_back(lake: Lake, table: str, batches: Collection[str]) -> None:
     found = lake.find(quarantine_name(table)) if batches else None
     if found is None:
         return
+    wanted = set(batches)
     with lake.lock(quarantine_name(table)):
-        while (head := found.refresh().current_snapshot()) and batch_of(head) in batches:
+        while (head := found.refresh().current_snapshot()) and wanted.intersection(
+            batches_of(head)
+        ):
             if head.parent_snapshot_id is None:
                 everything = {partition_key(task.file) for task in found.scan().plan_files()}
                 undone = {BATCH: f"{MAINTENANCE}{uuid.uuid4().hex}"}
-                replace_partitions(found, (), everything, None, undone)
+                replace_partitions(found, (), everything, (), undone)
                 return
             found.manage_snapshots().set_current_snapshot(head.parent_snapshot_id).commit()
 

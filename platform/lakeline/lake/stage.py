@@ -239,15 +239,16 @@ def _data_file(table: "Table", path: str, footer: "FileMetaData", size: int) -> 
         stats_columns=compute_statistics_plan(schema, table.properties),
         parquet_column_mapping=parquet_path_to_id_mapping(schema),
     )
-    return DataFile.from_args(
+    file = DataFile.from_args(
         content=DataFileContent.DATA,
         file_path=path,
         file_format=FileFormat.PARQUET,
         partition=statistics.partition(table.spec(), schema),
         file_size_in_bytes=size,
         sort_order_id=None,
-        spec_id=table.spec().spec_id,
         equality_ids=None,
         key_metadata=None,
         **statistics.to_serialized_dict(),
     )
+    file.spec_id = table.spec().spec_id
+    return file

@@ -22,22 +22,45 @@ from lakeline.errors import (
 from lakeline.ledger.moments import micros, micros_or_none, moment
 from lakeline.ledger.names import asset_ids, next_id, word_ids
 from lakeline.ledger.records import Build, Cost, Input
-from lakeline.ledger.schema import ABANDONED, PENDING, PUBLISHED, batch, build, reads
+from lakeline.ledger.schema import (
+    ABANDONED,
+    PENDING,
+    PUBLISHED,
+    QUEUED,
+    batch,
+    build,
+    handover,
+    reads,
+)
 
 _Rows = list[dict[str, Any]]
 
 
 def begin(
-    connection: sa.Connection, name: str, builds: Sequence[Build], started_ts: dt.datetime
-) -> None:
-    """Write the batch with its builds and inputs as pending."""
+    connection: sa.Connection,
+    name: str,
+    builds: Sequence[Build],
+    started_ts: dt.datetime,
+    *,
+    status: int = PENDING,
+) -> int:
+    """Write the batch with its builds and inputs as pending; returns its id."""
     asset_name = _only_asset(name, builds)
     if connection.execute(sa.select(batch.c.id).where(batch.c.name == name)).scalar() is not None:
         raise RepeatedBatchError(name)
     merged = [replace(one, inputs=_merged(one.inputs)) for one in builds]
     assets = asset_ids(connection, {asset_name, *(r.asset for one in merged for r in one.inputs)})
     words = word_ids(connection, {text for one in merged for text in _words(one)})
-    batch_id = _insert_batch(connection, name, assets[asset_name], len(builds), started_ts)
+    row = {
+        "id": next_id(connection, batch),
+        "name": name,
+        "asset_id": assets[asset_name],
+        "status": status,
+        "builds": len(builds),
+        "started_us": micros(started_ts),
+    }
+    connection.execute(sa.insert(batch), row)
+    batch_id = int(row["id"])
     first = next_id(connection, build)
     connection.execute(
         sa.insert(build), _build_rows(merged, first, batch_id, assets=assets, words=words)
@@ -45,6 +68,7 @@ def begin(
     rows = _input_rows(merged, first, assets, words)
     if rows:
         connection.execute(sa.insert(reads), rows)
+    return batch_id
 
 
 def find(connection: sa.Connection, name: str) -> "sa.Row[Any]":
@@ -80,8 +104,9 @@ def close(
 def abandon(connection: sa.Connection, name: str) -> None:
     """Give the batch up; nothing if it is published."""
     row = find(connection, name)
-    if row.status == PENDING:
+    if row.status in {PENDING, QUEUED}:
         connection.execute(sa.update(batch).where(batch.c.id == row.id).values(status=ABANDONED))
+        connection.execute(sa.delete(handover).where(handover.c.batch_id == row.id))
 
 
 def _only_asset(name: str, builds: Sequence[Build]) -> str:
@@ -115,22 +140,6 @@ def _words(one: Build) -> Iterable[str]:
 
 def _columns(read: Input) -> str:
     return json.dumps(read.columns, ensure_ascii=False)
-
-
-def _insert_batch(
-    connection: sa.Connection, name: str, asset_id: int, builds: int, started_ts: dt.datetime
-) -> int:
-    batch_id = next_id(connection, batch)
-    row = {
-        "id": batch_id,
-        "name": name,
-        "asset_id": asset_id,
-        "status": PENDING,
-        "builds": builds,
-        "started_us": micros(started_ts),
-    }
-    connection.execute(sa.insert(batch), row)
-    return batch_id
 
 
 def _build_rows(

@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,7 +11,8 @@ from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from lakeline.errors import LedgerSchemaError, LedgerUnavailableError, MissingExtraError
-from lakeline.ledger import schema
+from lakeline.lake.lock import file_lock
+from lakeline.ledger import schema, upgrading
 
 WAIT_S = 60
 """How long a writer waits for the one before it, in seconds."""
@@ -47,7 +48,7 @@ class Database:
 
         Marks compare several rows with each other, so two overlapping publishes could each miss what the other moved.
         """
-        with self._translated(), _writing(self._ready()) as connection:
+        with self._translated(), _in_line(self._ready()), _writing(self._ready()) as connection:
             yield connection
 
     def close(self) -> None:
@@ -81,6 +82,14 @@ class Database:
                 raise
             # What SQLite says of a file that is not a database.
             raise LedgerUnavailableError(self.safe_url, str(error.orig)) from error
+
+
+def _in_line(engine: sa.Engine) -> AbstractContextManager[None]:
+    """Wait for the writer before this one where SQLite would: it only looks again after up to 100 ms."""
+    file = engine.url.database
+    if engine.dialect.name != "sqlite" or not file:
+        return nullcontext()
+    return file_lock(Path(f"{file}.lock"))
 
 
 @contextmanager
@@ -132,19 +141,25 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 
 def _prepare(engine: sa.Engine, safe_url: str) -> None:
-    if not _has_tables(engine):
+    found = _schema_version(engine)
+    if found is None or found in upgrading.UPGRADABLE:
         with _writing(engine) as connection:
-            if not sa.inspect(connection).has_table(schema.version.name):
-                schema.metadata.create_all(connection)
-                connection.execute(
-                    sa.insert(schema.version).values(schema_version=schema.SCHEMA_VERSION)
-                )
-    with engine.connect() as connection:
-        found = connection.execute(sa.select(schema.version.c.schema_version)).scalar_one()
+            _create_or_upgrade(connection)
+        found = _schema_version(engine)
     if found != schema.SCHEMA_VERSION:
-        raise LedgerSchemaError(safe_url, found, schema.SCHEMA_VERSION)
+        raise LedgerSchemaError(safe_url, found or 0, schema.SCHEMA_VERSION)
 
 
-def _has_tables(engine: sa.Engine) -> bool:
+def _schema_version(engine: sa.Engine) -> int | None:
     with engine.connect() as connection:
-        return sa.inspect(connection).has_table(schema.version.name)
+        if not sa.inspect(connection).has_table(schema.version.name):
+            return None
+        return int(connection.execute(sa.select(schema.version.c.schema_version)).scalar_one())
+
+
+def _create_or_upgrade(connection: sa.Connection) -> None:
+    if sa.inspect(connection).has_table(schema.version.name):
+        upgrading.upgrade(connection)
+        return
+    schema.metadata.create_all(connection)
+    connection.execute(sa.insert(schema.version).values(schema_version=schema.SCHEMA_VERSION))

@@ -55,19 +55,26 @@ def chunks(items: Collection[int]) -> Iterator[list[int]]:
         yield ordered[start : start + _CHUNK]
 
 
-def settle(connection: sa.Connection, asset_id: int, moved: Mapping[int, str]) -> None:
-    """Make the marks true again after partitions of one asset took new versions.
+def settle(
+    connection: sa.Connection,
+    asset_id: int,
+    moved: Mapping[int, str],
+    *,
+    rebuilt: Collection[int] = (),
+) -> None:
+    """Make the marks true again after partitions of one asset were published or forgotten.
 
     Args:
         connection: In the writing transaction.
-        asset_id: The asset that moved.
-        moved: Present version of each partition that was published or forgotten, by its id. ``current`` holds them
-            already.
+        asset_id: The asset.
+        moved: Present version of each partition that took another one, by its id. ``current`` holds them already. What
+            kept its version changes no mark of a reader.
+        rebuilt: The builds that were published, whose own inputs are compared.
     """
-    in_doubt = _builds_of(connection, asset_id, moved) | _marked_by(connection, asset_id, moved)
-    _clear(connection, in_doubt)
+    in_doubt = set(rebuilt) | _marked_by(connection, asset_id, moved)
+    clear(connection, in_doubt - set(rebuilt))
     _mark_readers(connection, asset_id, moved)
-    _mark(connection, differences(connection, in_doubt))
+    mark(connection, differences(connection, in_doubt))
 
 
 def differences(connection: sa.Connection, builds: Collection[int]) -> dict[int, tuple[int, int]]:
@@ -99,11 +106,6 @@ def different_inputs() -> "sa.Select[tuple[int, int, int]]":
     )
 
 
-def _builds_of(connection: sa.Connection, asset_id: int, parts: Iterable[int]) -> set[int]:
-    statement = sa.select(current.c.build_id).where(current.c.asset_id == asset_id)
-    return _ids(connection, statement, current.c.part_id, set(parts))
-
-
 def _marked_by(connection: sa.Connection, asset_id: int, parts: Iterable[int]) -> set[int]:
     # Marked by something else, a partition stays so, whatever these moved to.
     statement = sa.select(current.c.build_id).where(current.c.because_asset_id == asset_id)
@@ -123,7 +125,8 @@ def _ids(
     }
 
 
-def _clear(connection: sa.Connection, builds: Collection[int]) -> None:
+def clear(connection: sa.Connection, builds: Collection[int]) -> None:
+    """Take the marks of published builds away."""
     for some in chunks(builds):
         connection.execute(
             sa.update(current)
@@ -143,7 +146,8 @@ def _mark_readers(connection: sa.Connection, asset_id: int, moved: Mapping[int, 
         )
 
 
-def _mark(connection: sa.Connection, causes: Mapping[int, tuple[int, int]]) -> None:
+def mark(connection: sa.Connection, causes: Mapping[int, tuple[int, int]]) -> None:
+    """Mark published builds by the input (asset, partition) given for each."""
     if causes:
         connection.execute(
             _MARK_ONE,

@@ -3,12 +3,12 @@
 Everything here runs inside the ledger's one writing transaction.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
 
-from lakeline.ledger import batches, marks
+from lakeline.ledger import agenda, attempts, batches, marks, reaching
 from lakeline.ledger.records import ABSENT, Cost
 from lakeline.ledger.schema import PUBLISHED, asset, batch, build, current, word
 
@@ -26,17 +26,59 @@ def publish(
     if row.status == PUBLISHED:
         return
     batches.close(connection, row, snapshot_id, cost)
-    builds = connection.execute(
-        sa.select(build.c.id, build.c.part_id, build.c.version)
-        .where(build.c.batch_id == row.id)
-        .order_by(build.c.id)
-    ).all()
+    builds = builds_of(connection, row.id)
     if not overtaken_by:
         _advance(connection, row.asset_id, snapshot_id, builds[-1].id)
     newer = _partitions_of(connection, row.asset_id, overtaken_by)
-    taking = [one for one in builds if one.part_id not in newer]
-    _replace(connection, row.asset_id, taking, snapshot_id)
-    marks.settle(connection, row.asset_id, {one.part_id: one.version for one in taking})
+    take(connection, row.asset_id, [one for one in builds if one.part_id not in newer], snapshot_id)
+
+
+def publish_together(
+    connection: sa.Connection, costs: Mapping[str, Cost], snapshot_id: int | None
+) -> None:
+    """Make the builds of batches that one commit carries the present ones; of those published already, nothing."""
+    found = [batches.find(connection, name) for name in costs]
+    rows = [row for row in found if row.status != PUBLISHED]
+    for row in rows:
+        batches.close(connection, row, snapshot_id, costs[row.name])
+    builds = [one for row in rows for one in builds_of(connection, row.id)]
+    if builds:
+        _advance(connection, rows[0].asset_id, snapshot_id, max(one.id for one in builds))
+        take(connection, rows[0].asset_id, builds, snapshot_id)
+
+
+def builds_of(connection: sa.Connection, batch_id: int) -> Sequence["sa.Row[Any]"]:
+    """Builds of a batch, as ``take`` wants them."""
+    return connection.execute(
+        sa.select(
+            build.c.id,
+            build.c.part_id,
+            build.c.version,
+            build.c.watermark_us,
+            word.c.text.label("partition"),
+        )
+        .join_from(build, word, word.c.id == build.c.part_id)
+        .where(build.c.batch_id == batch_id)
+        .order_by(build.c.id)
+    ).all()
+
+
+def take(
+    connection: sa.Connection,
+    asset_id: int,
+    builds: Sequence["sa.Row[Any]"],
+    snapshot_id: int | None,
+) -> None:
+    """Make builds of an asset the present ones, with everything that follows from it."""
+    if not builds:
+        return
+    before = _versions_of(connection, asset_id, {one.part_id for one in builds})
+    moved = {one.part_id: one.version for one in builds if before.get(one.part_id) != one.version}
+    _replace(connection, asset_id, builds, snapshot_id)
+    marks.settle(connection, asset_id, moved, rebuilt={one.id for one in builds})
+    agenda.append(connection, asset_id, moved)
+    attempts.clear_published(connection, asset_id, {one.part_id for one in builds})
+    reaching.extend(connection, asset_id, builds, new=len(builds) - len(before))
 
 
 def forget(connection: sa.Connection, asset_name: str, partitions: Collection[str]) -> None:
@@ -50,8 +92,12 @@ def forget(connection: sa.Connection, asset_name: str, partitions: Collection[st
     ).all()
     gone = {one.part_id: ABSENT for one in rows if one.text in wanted}
     if gone:
-        _delete(connection, rows[0].asset_id, gone)
-        marks.settle(connection, rows[0].asset_id, gone)
+        asset_id = rows[0].asset_id
+        _delete(connection, asset_id, gone)
+        marks.settle(connection, asset_id, gone)
+        agenda.append(connection, asset_id, gone)
+        left = {one.part_id: one.text for one in rows if one.part_id not in gone}
+        reaching.recount(connection, asset_id, left)
 
 
 def _advance(
@@ -76,14 +122,26 @@ def _partitions_of(connection: sa.Connection, asset_id: int, names: Collection[s
     return {part_id for part_id, name in rows if name in wanted}
 
 
+def _versions_of(
+    connection: sa.Connection, asset_id: int, parts: Collection[int]
+) -> dict[int, str]:
+    """Present versions of those partitions that exist."""
+    statement = sa.select(current.c.part_id, current.c.version).where(
+        current.c.asset_id == asset_id
+    )
+    return {
+        part_id: version
+        for some in marks.chunks(parts)
+        for part_id, version in connection.execute(statement.where(current.c.part_id.in_(some)))
+    }
+
+
 def _replace(
     connection: sa.Connection,
     asset_id: int,
     builds: Sequence["sa.Row[Any]"],
     snapshot_id: int | None,
 ) -> None:
-    if not builds:
-        return
     if snapshot_id is None:  # no commit: the newest snapshot holds this content already
         newest = sa.select(asset.c.snapshot_id).where(asset.c.id == asset_id)
         snapshot_id = connection.execute(newest).scalar()

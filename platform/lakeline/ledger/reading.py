@@ -11,6 +11,7 @@ from lakeline.ledger.moments import moment, moment_or_none
 from lakeline.ledger.records import Current, Input, Mark, place
 from lakeline.ledger.schema import asset, batch, build, current, reads, word
 
+_FEW = 100  # more names than this cost more in a statement than the rows that they would leave out
 _part = word.alias("part")
 _code = word.alias("code")
 _run = word.alias("run")
@@ -25,13 +26,21 @@ def asset_id(connection: sa.Connection, name: str) -> int:
     return -1 if found is None else int(found)
 
 
-def batches(connection: sa.Connection, name: str, statuses: Collection[int]) -> list[str]:
-    """Ids of the asset's batches in one of ``statuses``, in the order they began."""
-    statement = sa.select(batch.c.name).order_by(batch.c.id)
-    of_asset = batch.c.asset_id == asset_id(connection, name)
-    return list(
-        connection.execute(statement.where(of_asset, batch.c.status.in_(statuses))).scalars()
-    )
+def batches(
+    connection: sa.Connection,
+    name: str,
+    statuses: Collection[int],
+    partitions: Collection[str] | None = None,
+) -> list[str]:
+    """Ids of the asset's batches in one of ``statuses``, in the order they began; all, or those of some partitions."""
+    is_one = (batch.c.asset_id == asset_id(connection, name), batch.c.status.in_(statuses))
+    statement = sa.select(batch.c.name).where(*is_one).order_by(batch.c.id)
+    if partitions is None:
+        return list(connection.execute(statement).scalars())
+    built = statement.add_columns(_part.c.text).join(build, build.c.batch_id == batch.c.id)
+    rows = connection.execute(built.join(_part, _part.c.id == build.c.part_id)).all()
+    wanted = set(partitions)
+    return list(dict.fromkeys(row[0] for row in rows if row[1] in wanted))
 
 
 def versions(connection: sa.Connection, name: str) -> dict[str, str]:
@@ -49,42 +58,50 @@ def currents(
 ) -> dict[str, Current]:
     """Published partitions of the asset, all or those asked for."""
     statement = _CURRENT.where(current.c.asset_id == asset_id(connection, name))
-    if partitions is not None and len(partitions) == 1:
-        statement = statement.where(_part.c.text == next(iter(partitions)))
+    if partitions is not None and len(partitions) <= _FEW:
+        statement = statement.where(_part.c.text.in_(sorted(partitions)))
     wanted = None if partitions is None else set(partitions)
     rows = connection.execute(statement)
     return {
-        row.partition: _current(row) for row in rows if wanted is None or row.partition in wanted
+        row.partition: to_current(row) for row in rows if wanted is None or row.partition in wanted
     }
 
 
-_CURRENT = (
-    sa.select(
-        _part.c.text.label("partition"),
-        current.c.build_id,
-        current.c.version,
-        current.c.snapshot_id,
-        build.c.watermark_us,
-        build.c.rows,
-        build.c.bytes,
-        _code.c.text.label("code_version"),
-        _run.c.text.label("run"),
-        batch.c.started_us,
-        batch.c.ended_us,
-        _because_asset.c.name.label("because_asset"),
-        _because_part.c.text.label("because_part"),
+def with_builds(statement: "sa.Select[Any]") -> "sa.Select[Any]":
+    """A selection that ``current`` is part of, with the columns of which ``to_current`` makes a ``Current``."""
+    return (
+        statement.add_columns(
+            current.c.build_id,
+            current.c.version,
+            current.c.snapshot_id,
+            build.c.watermark_us,
+            build.c.rows,
+            build.c.bytes,
+            _code.c.text.label("code_version"),
+            _run.c.text.label("run"),
+            batch.c.started_us,
+            batch.c.ended_us,
+            _because_asset.c.name.label("because_asset"),
+            _because_part.c.text.label("because_part"),
+        )
+        .join(build, build.c.id == current.c.build_id)
+        .join(batch, batch.c.id == build.c.batch_id)
+        .join(_code, _code.c.id == build.c.code_id)
+        .join(_run, _run.c.id == build.c.run_id)
+        .outerjoin(_because_asset, _because_asset.c.id == current.c.because_asset_id)
+        .outerjoin(_because_part, _because_part.c.id == current.c.because_part_id)
     )
-    .join_from(current, _part, _part.c.id == current.c.part_id)
-    .join(build, build.c.id == current.c.build_id)
-    .join(batch, batch.c.id == build.c.batch_id)
-    .join(_code, _code.c.id == build.c.code_id)
-    .join(_run, _run.c.id == build.c.run_id)
-    .outerjoin(_because_asset, _because_asset.c.id == current.c.because_asset_id)
-    .outerjoin(_because_part, _because_part.c.id == current.c.because_part_id)
+
+
+_CURRENT = with_builds(
+    sa.select(_part.c.text.label("partition")).join_from(
+        current, _part, _part.c.id == current.c.part_id
+    )
 )
 
 
-def _current(row: "sa.Row[Any]") -> Current:
+def to_current(row: "sa.Row[Any]") -> Current:
+    """The partition of a row that ``with_builds`` selected."""
     is_marked = row.because_asset is not None
     return Current(
         build_id=row.build_id,
@@ -144,6 +161,31 @@ def marked(connection: sa.Connection) -> list[Mark]:
         Mark(asset=a, partition=p, because_asset=ba, because_partition=bp)
         for a, p, ba, bp in sorted(connection.execute(statement), key=_by_name)
     ]
+
+
+def marked_of(connection: sa.Connection, name: str) -> tuple[str, ...]:
+    """Marked partitions of an asset, sorted."""
+    statement = (
+        sa.select(_part.c.text)
+        .join_from(current, _part, _part.c.id == current.c.part_id)
+        .where(
+            current.c.asset_id == asset_id(connection, name),
+            current.c.because_asset_id.is_not(None),
+        )
+    )
+    return tuple(sorted(connection.execute(statement).scalars()))
+
+
+def built_by_other_code(connection: sa.Connection, name: str, code_version: str) -> set[str]:
+    """Published partitions of an asset whose code was another."""
+    statement = (
+        sa.select(_part.c.text)
+        .join_from(current, _part, _part.c.id == current.c.part_id)
+        .join(build, build.c.id == current.c.build_id)
+        .join(_code, _code.c.id == build.c.code_id)
+        .where(current.c.asset_id == asset_id(connection, name), _code.c.text != code_version)
+    )
+    return set(connection.execute(statement).scalars())
 
 
 def inconsistent(connection: sa.Connection) -> set[tuple[str, str]]:

@@ -4,8 +4,9 @@ An asset is named ``domain/name``; the one partition of an unpartitioned asset i
 """
 
 import datetime as dt
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 ABSENT = ""
 """Version of a partition that does not exist.
@@ -13,7 +14,10 @@ ABSENT = ""
 Recorded as an input, it makes the first publish of that partition mark its reader.
 """
 
-Status = Literal["pending", "published", "abandoned"]
+Pair = tuple[str, str]
+"""An asset and one of its partitions."""
+
+Status = Literal["pending", "published", "abandoned", "queued"]
 
 
 def place(asset: str, partition: str) -> str:
@@ -184,3 +188,93 @@ class AssetSummary:
     gpu_s: float
     wall_s: float
     marked: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceState:
+    """What the newest observation of a source said.
+
+    Attributes:
+        watermark: Event time up to which the source is complete; None where it tells none. It may go backwards.
+        highest: The furthest that the watermark ever was.
+        observed_ts: When it was looked at last.
+    """
+
+    watermark: dt.datetime | None
+    highest: dt.datetime | None
+    observed_ts: dt.datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """Partitions that took another version, came into being or were forgotten, and have not been taken up yet.
+
+    Attributes:
+        pairs: Each (asset, partition) once, in the order of its first change.
+        seq: Number of the last of these changes; of the last one taken up, where there are none.
+    """
+
+    pairs: tuple[Pair, ...]
+    seq: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reach:
+    """How far an asset reaches.
+
+    Attributes:
+        newest: The present partition with the greatest name; None if there is none.
+        watermark: That of its newest partition; of a source, what the last observation said.
+        partitions: How many it has at present.
+    """
+
+    newest: str | None
+    watermark: dt.datetime | None
+    partitions: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attempt:
+    """Failed builds of a partition, all from the same inputs and code.
+
+    Attributes:
+        key: Stands for those inputs and that code.
+        failures: How many runs failed.
+        first_ts, last_ts: When the first and the last of them did.
+        run_id, error: Of the last one.
+    """
+
+    key: str
+    failures: int
+    first_ts: dt.datetime
+    last_ts: dt.datetime
+    run_id: str
+    error: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class State:
+    """The latest state of a named thing, such as a check or an alert, of a partition or a whole asset.
+
+    Attributes:
+        partition: ``""`` for the whole asset.
+        name: Such as ``check:drift``.
+        state: A word, such as ``passed``. Another word is a change of state.
+        detail: Figures and texts beside it, all of which JSON can hold.
+        since_ts: When ``state`` became what it is; left out of what is written.
+    """
+
+    asset: str
+    name: str
+    state: str
+    partition: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+    since_ts: dt.datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StateChange:
+    """A state that differs from the one before it, which is None for the first."""
+
+    state: State
+    before: str | None

@@ -1,11 +1,12 @@
 """What the ledger tells of a whole asset: its line in a list, its history, who was built from it."""
 
+import datetime as dt
 import json
 from typing import Any, get_args
 
 import sqlalchemy as sa
 
-from lakeline.ledger.moments import moment, moment_or_none
+from lakeline.ledger.moments import micros, moment, moment_or_none
 from lakeline.ledger.reading import asset_id
 from lakeline.ledger.records import AssetSummary, BuildRecord, Consumer, Status
 from lakeline.ledger.schema import PUBLISHED, asset, batch, build, current, reads, word
@@ -164,3 +165,10 @@ def _summary(row: "sa.Row[Any]") -> AssetSummary:
         wall_s=float(row.wall_us) / 1e6,
         marked=row.marked or 0,
     )
+
+
+def cost_since(connection: sa.Connection, ts: dt.datetime) -> float:
+    """Processor time of the batches published since ``ts``, in seconds."""
+    statement = sa.select(sa.func.sum(batch.c.cpu_s))
+    is_since = (batch.c.status == PUBLISHED, batch.c.ended_us >= micros(ts))
+    return float(connection.execute(statement.where(*is_since)).scalar() or 0.0)

@@ -1,6 +1,7 @@
 """The tables of the ledger: integers point at names, which stand once, and every question has its index.
 
     asset ──< batch ──< build ──< input        one commit of the lake, its partitions, what each of them read
+      │        └──  handover                   what a batch that waits for its table's lock leaves to who holds it
       └────< current                           the published build of each partition, and what it is marked by
     word                                       partitions, column sets, code versions and run ids, each once
 
@@ -11,8 +12,8 @@ module writes these tables, and a check on each input would be most of the cost 
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
-PENDING, PUBLISHED, ABANDONED = 0, 1, 2
+SCHEMA_VERSION = 2
+PENDING, PUBLISHED, ABANDONED, QUEUED = 0, 1, 2, 3
 
 metadata = sa.MetaData()
 _ID = sa.BigInteger().with_variant(
@@ -39,6 +40,10 @@ asset = sa.Table(
     sa.Column("name", sa.Text, nullable=False, unique=True),
     sa.Column("snapshot_id", sa.BigInteger),  # of its newest publish that made a commit
     sa.Column("build_id", sa.BigInteger),  # last build of its newest publish
+    # Of its present partitions: how many, the one with the greatest name, and how far that one reaches.
+    sa.Column("partitions", sa.BigInteger, nullable=False, server_default="0"),
+    sa.Column("newest_part_id", sa.BigInteger),
+    sa.Column("watermark_us", sa.BigInteger),
 )
 
 word = sa.Table(
@@ -64,6 +69,14 @@ batch = sa.Table(
     sa.Column("peak_rss_bytes", sa.BigInteger, nullable=False, default=0),
     sa.Column("placement", sa.Text),
     sa.Index("lakeline_batch_by_asset", "asset_id", "status"),
+    sa.Index("lakeline_batch_by_end", "ended_us"),
+)
+
+handover = sa.Table(
+    "lakeline_handover",
+    metadata,
+    sa.Column("batch_id", _ID, primary_key=True, autoincrement=False),
+    sa.Column("text", sa.Text, nullable=False),  # what whoever commits a queued batch must know
 )
 
 build = sa.Table(
@@ -116,4 +129,64 @@ sa.Index(
     current.c.because_part_id,
     sqlite_where=current.c.because_asset_id.is_not(None),
     postgresql_where=current.c.because_asset_id.is_not(None),
+)
+
+change = sa.Table(
+    "lakeline_change",
+    metadata,
+    _key("seq"),
+    sa.Column("asset_id", sa.BigInteger, nullable=False),
+    sa.Column("part_id", sa.BigInteger, nullable=False),
+)
+
+position = sa.Table(
+    "lakeline_position",
+    metadata,
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("seq", sa.BigInteger, nullable=False),  # the last change that was taken up
+)
+
+agenda = sa.Table(
+    "lakeline_agenda",
+    metadata,
+    _key("asset_id"),
+    _key("part_id"),
+    sa.Column("since_us", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+attempt = sa.Table(
+    "lakeline_attempt",
+    metadata,
+    _key("asset_id"),
+    _key("part_id"),
+    sa.Column("key", sa.Text, nullable=False),
+    sa.Column("failures", sa.Integer, nullable=False),
+    sa.Column("first_us", sa.BigInteger, nullable=False),
+    sa.Column("last_us", sa.BigInteger, nullable=False),
+    sa.Column("run_id", sa.Text, nullable=False),
+    sa.Column("error", sa.Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+state = sa.Table(
+    "lakeline_state",
+    metadata,
+    _key("asset_id"),
+    _key("part_id"),
+    sa.Column("name", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("detail", sa.Text, nullable=False),  # JSON
+    sa.Column("since_us", sa.BigInteger, nullable=False),
+    sa.Index("lakeline_state_by_name", "name"),
+    sqlite_with_rowid=False,
+)
+
+source = sa.Table(
+    "lakeline_source",
+    metadata,
+    _key("asset_id"),
+    sa.Column("watermark_us", sa.BigInteger),
+    sa.Column("highest_us", sa.BigInteger),
+    sa.Column("observed_us", sa.BigInteger, nullable=False),
 )

@@ -21,10 +21,10 @@ The SQLite file has 129 MB then, and nothing but ``summary`` and ``inconsistent`
 """
 
 import datetime as dt
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from lakeline.ledger import batches, present, reading, reports
-from lakeline.ledger.engine import Database
+from lakeline.ledger import batches, present, queue, reading, reports
+from lakeline.ledger.following import FreshnessRecords
 from lakeline.ledger.records import (
     AssetSummary,
     Build,
@@ -38,7 +38,7 @@ from lakeline.ledger.records import (
 from lakeline.ledger.schema import ABANDONED, PENDING
 
 
-class Ledger:
+class Ledger(FreshnessRecords):
     """What every partition of every asset was built from, in SQLite or Postgres.
 
     Safe in many threads and processes at once; it pickles as its URL. Making one does no work: the first call
@@ -54,20 +54,6 @@ class Ledger:
         LedgerUnavailableError: (each call) The database does not answer, stays locked for 60 s, is full or broken.
         LedgerSchemaError: (first call) Its tables are those of another release.
     """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._database = Database(url)
-
-    def __reduce__(self) -> tuple[type["Ledger"], tuple[str]]:
-        return Ledger, (self.url,)
-
-    def __repr__(self) -> str:
-        return f"Ledger({self._database.safe_url!r})"
-
-    def close(self) -> None:
-        """Close its connections. A later call opens new ones."""
-        self._database.close()
 
     # --- a publish ----------------------------------------------------------------------------
 
@@ -112,6 +98,15 @@ class Ledger:
         with self._database.write() as connection:
             present.publish(connection, batch, snapshot_id, cost=cost, overtaken_by=overtaken_by)
 
+    def publish_together(self, costs: Mapping[str, Cost], snapshot_id: int | None) -> None:
+        """As ``publish``, for the batches of one asset that one commit carries, each with its cost; all or none.
+
+        Raises:
+            UnknownBatchError: One of them never began.
+        """
+        with self._database.write() as connection:
+            present.publish_together(connection, costs, snapshot_id)
+
     def record(
         self, batch: str, builds: Sequence[Build], cost: Cost, snapshot_id: int | None = None
     ) -> None:
@@ -148,15 +143,62 @@ class Ledger:
         with self._database.write() as connection:
             present.forget(connection, asset, partitions)
 
-    def pending(self, asset: str) -> list[str]:
-        """Batches of the asset that are neither published nor abandoned, in the order they began."""
+    def pending(self, asset: str, partitions: Collection[str] | None = None) -> list[str]:
+        """Batches of the asset that are neither published nor abandoned, in the order they began.
+
+        Those that wait in the queue are not under way yet. Given ``partitions``, only batches that build one of them.
+        """
         with self._database.read() as connection:
-            return reading.batches(connection, asset, (PENDING,))
+            return reading.batches(connection, asset, (PENDING,), partitions)
 
     def unpublished(self, asset: str) -> set[str]:
         """Batches of the asset that are pending or abandoned."""
         with self._database.read() as connection:
             return set(reading.batches(connection, asset, (PENDING, ABANDONED)))
+
+    # --- batches that wait for their table ----------------------------------------------------
+
+    def enqueue(
+        self, batch: str, builds: Sequence[Build], started_ts: dt.datetime, handover: str
+    ) -> None:
+        """As ``begin``, for a batch whose table another writer has locked: that one may commit it.
+
+        Args:
+            batch: Id of the publish, used once.
+            builds: The partitions, of one asset, each once.
+            started_ts: When the work for it started, aware.
+            handover: What whoever commits it must know.
+
+        Raises:
+            RepeatedBatchError, EmptyBatchError, MixedBatchError, RepeatedPartitionError: The batch is not like that.
+            NaiveTimeError: A time has no time zone.
+        """
+        with self._database.write() as connection:
+            queue.enqueue(connection, batch, builds, started_ts, handover)
+
+    def queued(self, asset: str, limit: int = 100) -> dict[str, str]:
+        """Handover of the first ``limit`` batches in the queue, by batch, in the order they came."""
+        with self._database.read() as connection:
+            return queue.queued(connection, asset, limit)
+
+    def take(self, batches: Collection[str]) -> set[str]:
+        """Make batches pending that are queued or abandoned, all at once; returns those that were."""
+        with self._database.write() as connection:
+            return queue.take(connection, batches)
+
+    def withdraw(self, batch: str) -> bool:
+        """Abandon a batch that is still queued; False where another writer has taken it and not given it up.
+
+        Raises:
+            UnknownBatchError: It never began.
+        """
+        with self._database.write() as connection:
+            return queue.withdraw(connection, batch)
+
+    def committed(self, batch: str) -> int | None:
+        """The snapshot of a published batch; None while it is not published."""
+        with self._database.read() as connection:
+            return queue.committed(connection, batch)
 
     # --- the present --------------------------------------------------------------------------
 

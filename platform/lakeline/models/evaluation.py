@@ -57,15 +57,14 @@ def evaluate(
     """
     import numpy as np
 
-    labels_N, scores_N = _checked(labels, scores)
+    labels_N, scores_N = require_comparable(labels, scores)
     share = float(labels_N.mean())
-    safe_N = np.clip(scores_N, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    likelihood_N = np.where(labels_N == 1, np.log(safe_N), np.log1p(-safe_N))
+    ranking = Ranking.of(labels_N, scores_N)
     return Metrics(
-        auc=auc(labels_N, scores_N),
-        average_precision=average_precision(labels_N, scores_N),
+        auc=ranking.auc(),
+        average_precision=ranking.average_precision(),
         brier=float(np.mean((scores_N - labels_N) ** 2)),
-        log_loss=-float(likelihood_N.mean()),
+        log_loss=float(log_losses(labels_N, scores_N).mean()),
         calibration_gap=float(scores_N.mean()) - share,
         rows=len(labels_N),
         share=share,
@@ -84,7 +83,7 @@ def evaluate_by(
     """
     import numpy as np
 
-    labels_N, scores_N = _checked(labels, scores)
+    labels_N, scores_N = require_comparable(labels, scores)
     names_N = np.array([str(group) for group in groups])
     if len(names_N) != len(labels_N):
         raise EvaluationError(f"{len(names_N):,} groups for {len(labels_N):,} rows")
@@ -94,35 +93,80 @@ def evaluate_by(
     }
 
 
-def auc(labels_N: "Floats", scores_N: "Floats", weights_N: "Floats | None" = None) -> float:
-    """Area under the ROC curve, ties counting half; NaN if all labels are equal.
+@dataclass(frozen=True, slots=True, eq=False)
+class Ranking:
+    """Rows by their distinct scores, lowest first, so that weighing them again and again is cheap.
 
-    Args:
+    Attributes:
         labels_N: 0 or 1, shape ``(N,)``.
-        scores_N: Any numbers, shape ``(N,)``.
-        weights_N: How often each row counts, shape ``(N,)``; once without.
+        place_N: Place of each row's score among the distinct ones, shape ``(N,)``.
     """
-    import numpy as np
 
-    positive, negative = _totals_by_score(labels_N, scores_N, weights_N)
-    if not positive.sum() or not negative.sum():
-        return float("nan")
-    below = np.cumsum(negative) - negative
-    pairs = float(np.sum(positive * (below + negative / 2)))
-    return pairs / float(positive.sum() * negative.sum())
+    labels_N: "Floats"  # noqa: N815 - arrays carry their shape
+    place_N: "npt.NDArray[np.int64]"  # noqa: N815 - likewise
+
+    @classmethod
+    def of(cls, labels_N: "Floats", scores_N: "Floats") -> "Ranking":
+        """The ranking of rows by any numbers."""
+        import numpy as np
+
+        _, place_N = np.unique(scores_N, return_inverse=True)
+        return cls(labels_N, place_N)
+
+    def auc(self, weights_N: "Floats | None" = None) -> float:
+        """Area under the ROC curve, ties counting half; NaN if all labels are equal.
+
+        Args:
+            weights_N: How often each row counts, shape ``(N,)``; once without.
+        """
+        import numpy as np
+
+        positive, negative = self._totals(weights_N)
+        if not positive.sum() or not negative.sum():
+            return float("nan")
+        below = np.cumsum(negative) - negative
+        pairs = float(np.sum(positive * (below + negative / 2)))
+        return pairs / float(positive.sum() * negative.sum())
+
+    def average_precision(self, weights_N: "Floats | None" = None) -> float:
+        """Sum over the distinct scores, from the highest, of precision times the recall gained; NaN without positives."""
+        import numpy as np
+
+        positive, negative = self._totals(weights_N)
+        if not positive.sum():
+            return float("nan")
+        gained = positive[::-1]
+        found = np.cumsum(gained)
+        reached = found + np.cumsum(negative[::-1])
+        # Where nothing was drawn yet there is no precision, and nothing was gained either.
+        precision = np.divide(found, reached, out=np.zeros_like(found), where=reached > 0)
+        return float(np.sum(precision * gained) / found[-1])
+
+    def _totals(self, weights_N: "Floats | None") -> "tuple[Floats, Floats]":
+        """Weight of positive and of negative rows at each distinct score."""
+        import numpy as np
+
+        often_N = np.ones(len(self.labels_N)) if weights_N is None else weights_N
+        positive = np.bincount(self.place_N, often_N * self.labels_N).astype(np.float64)
+        return positive, np.bincount(self.place_N, often_N).astype(np.float64) - positive
+
+
+def auc(labels_N: "Floats", scores_N: "Floats", weights_N: "Floats | None" = None) -> float:
+    """Area under the ROC curve; see `Ranking.auc`."""
+    return Ranking.of(labels_N, scores_N).auc(weights_N)
 
 
 def average_precision(labels_N: "Floats", scores_N: "Floats") -> float:
-    """Sum over the distinct scores, from the highest, of precision times the recall gained; NaN without positives."""
+    """Mean of the precision over the recall; see `Ranking.average_precision`."""
+    return Ranking.of(labels_N, scores_N).average_precision()
+
+
+def log_losses(labels_N: "Floats", scores_N: "Floats") -> "Floats":
+    """Negative log likelihood of each row, in nats, shape ``(N,)``."""
     import numpy as np
 
-    positive, negative = _totals_by_score(labels_N, scores_N, None)
-    if not positive.sum():
-        return float("nan")
-    gained = positive[::-1]
-    found = np.cumsum(gained)
-    precision = found / (found + np.cumsum(negative[::-1]))
-    return float(np.sum(precision * gained) / found[-1])
+    safe_N = np.clip(scores_N, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    return -np.where(labels_N == 1, np.log(safe_N), np.log1p(-safe_N))
 
 
 def share_baseline(train: TrainingSet, test: TrainingSet) -> Metrics:
@@ -147,21 +191,14 @@ def schedule_baseline(
     return evaluate(test.labels(), model.predict(test.frame))
 
 
-def _totals_by_score(
-    labels_N: "Floats", scores_N: "Floats", weights_N: "Floats | None"
-) -> "tuple[Floats, Floats]":
-    """Weight of positive and of negative rows at each distinct score, lowest score first."""
-    import numpy as np
-
-    _, at_N = np.unique(scores_N, return_inverse=True)
-    weights = np.ones(len(labels_N)) if weights_N is None else weights_N
-    positive = np.bincount(at_N, weights * labels_N).astype(np.float64)
-    return positive, np.bincount(at_N, weights).astype(np.float64) - positive
-
-
-def _checked(
+def require_comparable(
     labels: "npt.ArrayLike | pl.Series", scores: "npt.ArrayLike | pl.Series"
 ) -> "tuple[Floats, Floats]":
+    """Labels and scores as arrays, shape ``(N,)`` each.
+
+    Raises:
+        EvaluationError: There are no rows, lengths differ, a label is not 0 or 1, a score is null or no probability.
+    """
     labels_N, scores_N = floats(labels), floats(scores)
     if len(labels_N) != len(scores_N):
         raise EvaluationError(f"{len(labels_N):,} labels for {len(scores_N):,} scores")

@@ -5,6 +5,7 @@ model in MLflow's flavour and lakeline's own description (see `lakeline.models.f
 """
 
 import contextlib
+import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 DIGEST = "lakeline.digest"
 SNAPSHOT = "lakeline.snapshot."
+LEARNED_UNTIL = "lakeline.learned_until"
+"""Tag of a version: end of its training window, ISO 8601."""
+
 CHAMPION = "champion"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 
@@ -39,6 +43,7 @@ class RegisteredVersion:
         run_id: MLflow's run that holds parameters and metrics.
         digest: SHA-256 of what was trained.
         snapshots: Iceberg snapshot id of each table that it was trained on.
+        tags: Everything else that was said of it, in text.
         reused: Whether registering found the model there already.
     """
 
@@ -47,7 +52,14 @@ class RegisteredVersion:
     run_id: str
     digest: str
     snapshots: Mapping[str, int]
+    tags: Mapping[str, str] = field(default_factory=dict)
     reused: bool = False
+
+    @property
+    def learned_until(self) -> dt.datetime | None:
+        """End of its training window; None where it was registered without."""
+        text = self.tags.get(LEARNED_UNTIL)
+        return dt.datetime.fromisoformat(text) if text else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +129,31 @@ class Registry:
         number = self._aliases(name).get(CHAMPION)
         return None if number is None else self._find(name, number)
 
+    def version(self, name: str, number: int) -> RegisteredVersion:
+        """One version.
+
+        Raises:
+            UnknownModelError: There is no such version.
+        """
+        return self._find(name, number)
+
+    def note(self, name: str, version: int, tags: Mapping[str, str]) -> None:
+        """Say something of a version, over what was said under the same names."""
+        client = self._client()
+        for key, value in tags.items():
+            client.set_model_version_tag(name, str(version), key, value)
+
+    def aliased(self, name: str, alias: str) -> int | None:
+        """Number of the version at an alias."""
+        return self._aliases(name).get(alias)
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        """Take an alias away; nothing where there is none."""
+        if alias in self._aliases(name):
+            self._client().delete_registered_model_alias(name, alias)
+
     def promote(self, name: str, version: int, alias: str = CHAMPION) -> RegisteredVersion:
-        """Point ``alias`` at a version. Promoting it again changes nothing.
+        """Point ``alias`` at a version, as only `lakeline.models.gate` does. Promoting it again changes nothing.
 
         Raises:
             UnknownModelError: There is no such version.
@@ -144,7 +179,7 @@ class Registry:
             raise CorruptModelError(
                 name, found.version, "its files differ from what was registered"
             )
-        return model
+        return replace(model, promised=self.metrics(found), learned_until=found.learned_until)
 
     def _find(self, name: str, number: int) -> RegisteredVersion:
         for version in self.versions(name):
@@ -274,4 +309,5 @@ def _registered(version: "ModelVersion") -> RegisteredVersion:
             for key, number in tags.items()
             if key.startswith(SNAPSHOT)
         },
+        tags={key: text for key, text in tags.items() if not key.startswith(SNAPSHOT)},
     )

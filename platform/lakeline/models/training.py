@@ -105,6 +105,8 @@ class TrainedModel:
         rounds: Trees asked for.
         seed: Seed of everything random in the training.
         booster: LightGBM's own text of the trees.
+        promised: What it was measured at before it was registered, by metric; empty until then. No part of its digest.
+        learned_until: End of its training window, where it was registered with one. No part of its digest.
     """
 
     name: str
@@ -114,6 +116,8 @@ class TrainedModel:
     params: Mapping[str, object] = field(default_factory=dict)
     rounds: int = 0
     seed: int = 0
+    promised: Mapping[str, float] = field(default_factory=dict, repr=False)
+    learned_until: dt.datetime | None = None
 
     def predict(self, frame: "pl.DataFrame") -> "npt.NDArray[np.float64]":
         """Probability of the label for each row, shape ``(N,)``.

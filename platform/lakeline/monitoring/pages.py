@@ -6,6 +6,7 @@ a few hundred kilobytes of its own.
 
 import functools
 import hashlib
+import html
 import http.server
 import os
 import re
@@ -20,13 +21,13 @@ SHARED_FROM_CHARS = 1_000_000
 """Scripts from this length on are shared; the data of a page is shorter."""
 
 
-def write_page(folder: Path, name: str, html: str, *, base_url: str | None = None) -> str:
+def write_page(folder: Path, name: str, document: str, *, base_url: str | None = None) -> str:
     """Write a page, over one of the same name, and give its address.
 
     Args:
         folder: Root of all pages.
         name: Path of the page below it, without ending, for example ``flights/feature_drift/2013-07-01``.
-        html: The whole document.
+        document: The whole page, HTML.
         base_url: Where ``folder`` is served; without, the address is that of the file. Browsers refuse to follow a link
             from a served page, such as Dagster's, to a file.
 
@@ -37,10 +38,16 @@ def write_page(folder: Path, name: str, html: str, *, base_url: str | None = Non
     if not all(PART.fullmatch(part) for part in parts) or parts[0] == SHARED_FOLDER:
         raise PageNameError(name)
     page = folder.joinpath(*parts[:-1], f"{parts[-1]}.html")
-    _write(page, _with_shared_scripts(folder, html, depth=len(parts) - 1))
+    _write(page, _with_shared_scripts(folder, document, depth=len(parts) - 1))
     if base_url is None:
         return page.absolute().as_uri()
     return f"{base_url.rstrip('/')}/{name}.html"
+
+
+def note_html(title: str, text: str) -> str:
+    """A page that says one thing, for a report that has nothing to show yet."""
+    said = html.escape(text)
+    return f"<!doctype html><title>{html.escape(title)}</title><h1>{html.escape(title)}</h1><p>{said}</p>"
 
 
 def page_server(
@@ -65,7 +72,7 @@ class _QuietHandler(http.server.SimpleHTTPRequestHandler):
         """Say nothing."""
 
 
-def _with_shared_scripts(folder: Path, html: str, *, depth: int) -> str:
+def _with_shared_scripts(folder: Path, document: str, *, depth: int) -> str:
     """The document with its long scripts in files of their own, which are named by their content."""
 
     def moved(found: re.Match[str]) -> str:
@@ -78,7 +85,7 @@ def _with_shared_scripts(folder: Path, html: str, *, depth: int) -> str:
             _write(folder / SHARED_FOLDER / name, script)
         return f'<script src="{"../" * depth}{SHARED_FOLDER}/{name}" charset="utf-8"></script>'
 
-    return SCRIPT.sub(moved, html)
+    return SCRIPT.sub(moved, document)
 
 
 def _write(path: Path, text: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import EvaluationError
-from lakeline.models.evaluation import Metrics, auc, evaluate, floats
+from lakeline.models.evaluation import Metrics, Ranking, evaluate, floats
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,6 +67,73 @@ class PerformanceReport:
         return {"auc": self.auc, "brier": self.brier, "calibration_gap": self.calibration_gap}
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerance:
+    """How far scores may fall behind what was promised of them.
+
+    Attributes:
+        brier: By how much the Brier score may be above the promised one. Its level follows the share of positive rows,
+            so that a season can use up a tolerance below some hundredths.
+        calibration_gap: By how much the gap may be wider than the promised one, on either side of 0.
+        min_days: With fewer days of labels nothing is said to have failed.
+    """
+
+    brier: float = 0.03
+    calibration_gap: float = 0.05
+    min_days: int = 7
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kept:
+    """Whether a promise of a model's evaluation still holds.
+
+    Attributes:
+        holds: False only where the whole interval lies beyond the limit.
+        reason: In words, for people.
+        numbers: What was measured, promised and allowed.
+    """
+
+    holds: bool
+    reason: str
+    numbers: Mapping[str, float]
+
+
+def brier_kept(
+    found: "PerformanceReport", promised: Mapping[str, float], tolerance: Tolerance
+) -> Kept:
+    """Whether the Brier score is still what the model's evaluation promised.
+
+    Args:
+        found: Of scores of days after the model's training window.
+        promised: What the model was registered with, by metric; without a Brier score nothing was promised.
+        tolerance: How far it may fall behind.
+    """
+    limit = promised.get("brier", float("inf")) + tolerance.brier
+    broken = found.brier.is_above(limit) and found.blocks >= tolerance.min_days
+    return _kept("brier", found.brier, found.blocks, limit=limit, broken=broken)
+
+
+def calibration_kept(
+    found: "PerformanceReport", promised: Mapping[str, float], tolerance: Tolerance
+) -> Kept:
+    """Whether scores are still as near to the share of positive rows as the model's evaluation promised; as `brier_kept`."""
+    limit = abs(promised.get("calibration_gap", float("inf"))) + tolerance.calibration_gap
+    gap = found.calibration_gap
+    beyond = gap.is_above(limit) or gap.is_below(-limit)
+    broken = beyond and found.blocks >= tolerance.min_days
+    return _kept("calibration_gap", gap, found.blocks, limit=limit, broken=broken)
+
+
+def _kept(name: str, interval: Interval, days: int, *, limit: float, broken: bool) -> Kept:
+    said = f"{interval.value:+.4f} ({interval.low:+.4f} to {interval.high:+.4f}) on {days} days"
+    if broken:
+        reason = f"{name} is {said}, surely beyond the limit {limit:.4f}"
+    else:
+        reason = f"{name} is {said}, not surely beyond the limit {limit:.4f}"
+    numbers = {name: interval.value, "low": interval.low, "high": interval.high, "limit": limit}
+    return Kept(holds=not broken, reason=reason, numbers=numbers)
+
+
 def performance(
     labels: "npt.ArrayLike | pl.Series",
     scores: "npt.ArrayLike | pl.Series",
@@ -95,7 +162,9 @@ def performance(
     labels_N, scores_N = floats(labels), floats(scores)
     block_N, count = _numbered(blocks, len(labels_N))
     draw = np.random.default_rng(seed)
-    drawn = [_measure(labels_N, scores_N, _weights(draw, block_N, count)) for _ in range(resamples)]
+    ranking = Ranking.of(labels_N, scores_N)
+    off_N = scores_N - labels_N
+    drawn = [_measure(ranking, off_N, _weights(draw, block_N, count)) for _ in range(resamples)]
     tail = (1 - level) / 2
 
     def interval(name: str, value: float) -> Interval:
@@ -138,14 +207,11 @@ def _weights(
 
 
 def _measure(
-    labels_N: "npt.NDArray[np.float64]",
-    scores_N: "npt.NDArray[np.float64]",
-    weights_N: "npt.NDArray[np.float64]",
+    ranking: Ranking, off_N: "npt.NDArray[np.float64]", weights_N: "npt.NDArray[np.float64]"
 ) -> dict[str, float]:
-    off_N = scores_N - labels_N
     rows = float(weights_N.sum())
     return {
-        "auc": auc(labels_N, scores_N, weights_N),
+        "auc": ranking.auc(weights_N),
         "brier": float(weights_N @ off_N**2) / rows,
         "calibration_gap": float(weights_N @ off_N) / rows,
     }

@@ -1,0 +1,1 @@
+"""Systems that keep assets fresh, played through the same scenarios and judged by the same brute-force oracle."""

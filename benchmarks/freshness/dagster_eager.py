@@ -1,0 +1,21 @@
+"""Dagster as its documentation shows it: a freshness policy and ``AutomationCondition.eager()`` on every asset."""
+
+import datetime as dt
+
+import dagster as dg
+
+from benchmarks.freshness.dagster_system import Condition, DagsterSystem, Rules
+from benchmarks.freshness.graph import Asset, Graph
+
+
+def eager_system() -> DagsterSystem:
+    """Freshness policies and ``eager()``."""
+    return DagsterSystem("eager", Rules(condition=_eager, policy=_policy))
+
+
+def _eager(graph: Graph, asset: Asset) -> Condition:  # noqa: ARG001 - the same for all
+    return dg.AutomationCondition.eager()
+
+
+def _policy(promise: dt.timedelta) -> dg.FreshnessPolicy:
+    return dg.FreshnessPolicy.time_window(fail_window=promise)

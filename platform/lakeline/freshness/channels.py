@@ -1,0 +1,192 @@
+"""Where alerts go: the log, a webhook that takes JSON, and Slack's incoming webhooks.
+
+Addresses of webhooks are secrets: no error, log line or ``repr`` shows more of one than its host.
+"""
+
+import json
+import logging
+import urllib.error
+import urllib.request
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPException
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from lakeline.errors import LakelineError, SettingsError
+from lakeline.freshness.alerts import Alert
+
+TIMEOUT_S = 5.0
+"""How long a webhook may take to connect, and again to answer, in seconds."""
+
+_LEVELS = {"recovered": logging.INFO, "about_to_break": logging.WARNING, "budget": logging.WARNING}
+_SIGNS = {
+    "recovered": ":white_check_mark:",
+    "about_to_break": ":hourglass:",
+    "budget": ":moneybag:",
+}
+_SECTION_CHARACTERS = 2_900
+"""Slack refuses a section of more than 3,000."""
+
+
+class DeliveryError(SettingsError):
+    """A channel did not take an alert.
+
+    Attributes:
+        is_refusal: Whether it answered that it will not have this one; else it may take it, or another, later.
+    """
+
+    can_retry = True
+
+    def __init__(self, channel: str, host: str, reason: str, *, is_refusal: bool = False) -> None:
+        self.is_refusal = is_refusal
+        super().__init__(
+            f"The channel {channel} at {host} did not take an alert: {reason}. Check its address in the settings and "
+            "that this machine reaches it."
+        )
+
+
+class ChannelAddressError(SettingsError):
+    """The address of a channel is none; it is not repeated, because it is a secret."""
+
+    def __init__(self, channel: str) -> None:
+        super().__init__(
+            f"The address of the channel {channel} is none. Give one that begins with https:// or http://."
+        )
+
+
+class Channel(Protocol):
+    """Takes alerts."""
+
+    @property
+    def name(self) -> str:
+        """One word, other than that of every other channel."""
+        ...
+
+    def send(self, alert: Alert) -> None:
+        """Pass an alert on.
+
+        Raises:
+            DeliveryError: It was not taken.
+        """
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LogChannel:
+    """Writes each alert to the log ``lakeline.alerts``."""
+
+    name: str = "log"
+
+    def send(self, alert: Alert) -> None:
+        """Write one line, and one more for each step to the cause."""
+        lines = [f"{alert.kind}: {alert.message} (since {alert.since:%Y-%m-%d %H:%M} UTC)"]
+        logging.getLogger("lakeline.alerts").log(
+            _LEVELS.get(alert.kind, logging.ERROR), "%s", "\n  because ".join([*lines, *alert.path])
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WebhookChannel:
+    """Posts each alert as a JSON object: id, kind, asset, partition, topic, since, message, path."""
+
+    url: str = field(repr=False)
+    name: str = "webhook"
+
+    def __post_init__(self) -> None:
+        _host(self.name, self.url)
+
+    def send(self, alert: Alert) -> None:
+        """Post the alert.
+
+        Raises:
+            DeliveryError: The server is not reached, or answers anything but success.
+        """
+        _post(self.name, self.url, alert.as_json())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlackChannel:
+    """Posts each alert to an incoming webhook of Slack, or of what speaks its format."""
+
+    url: str = field(repr=False)
+    name: str = "slack"
+
+    def __post_init__(self) -> None:
+        _host(self.name, self.url)
+
+    def send(self, alert: Alert) -> None:
+        """Post the alert.
+
+        Raises:
+            DeliveryError: Slack is not reached, or answers anything but success.
+        """
+        _post(self.name, self.url, slack_message(alert))
+
+
+def slack_message(alert: Alert) -> dict[str, Any]:
+    """An alert in Slack's format: ``text`` for notifications, ``blocks`` for the channel.
+
+    See https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
+    """
+    title = f"{alert.kind.replace('_', ' ')}: {alert.place}"
+    sign = _SIGNS.get(alert.kind, ":red_circle:")
+    since = f"since <!date^{int(alert.since.timestamp())}^{{date_num}} {{time}}|{alert.since:%Y-%m-%d %H:%M} UTC>"
+    blocks = [_section(f"{sign} *{_escaped(title)}*\n{_escaped(alert.message)}")]
+    if alert.path:
+        blocks.append(_section("\n".join(f"↳ {_escaped(step)}" for step in alert.path)))
+    blocks.append({"type": "context", "elements": [{"type": "mrkdwn", "text": since}]})
+    return {"text": _escaped(f"{title}: {alert.message}"), "blocks": blocks}
+
+
+def _section(text: str) -> dict[str, Any]:
+    cut = text if len(text) <= _SECTION_CHARACTERS else text[:_SECTION_CHARACTERS] + " …"
+    return {"type": "section", "text": {"type": "mrkdwn", "text": cut}}
+
+
+def _escaped(text: str) -> str:
+    """Text in which Slack finds no markup of its own."""
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+class _NoRedirects(urllib.request.HTTPRedirectHandler):
+    """A redirected POST would be repeated as a GET, which drops the alert and succeeds."""
+
+    def redirect_request(self, *_: Any, **__: Any) -> None:
+        """Follow none."""
+
+
+def _post(channel: str, url: str, body: dict[str, Any]) -> None:
+    host = _host(channel, url)
+    headers = {"Content-Type": "application/json", "User-Agent": "lakeline"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 - http(s) alone is let in
+    opener = urllib.request.build_opener(_NoRedirects)
+    try:
+        opener.open(request, timeout=TIMEOUT_S).close()
+    except urllib.error.HTTPError as error:
+        raise _answered(channel, host, error) from None  # its own words may repeat the address
+    except OSError as error:
+        reason = getattr(error, "reason", error)
+        raise DeliveryError(channel, host, f"it cannot be reached ({reason})") from None
+    except (ValueError, HTTPException) as error:  # their words may hold the address
+        raise DeliveryError(channel, host, f"it speaks no HTTP ({type(error).__name__})") from None
+
+
+def _answered(channel: str, host: str, error: urllib.error.HTTPError) -> LakelineError:
+    said = ""
+    with error, suppress(OSError, HTTPException):
+        said = error.read(200).decode(errors="replace").strip()
+    is_refusal = 300 <= error.code < 500 and error.code not in (408, 425, 429)
+    reason = f"it answered {error.code} {error.reason}{f', {said}' if said else ''}"
+    return DeliveryError(channel, host, reason, is_refusal=is_refusal)
+
+
+def _host(channel: str, url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        raise ChannelAddressError(channel) from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise ChannelAddressError(channel)
+    return host

@@ -1,0 +1,136 @@
+"""Whether data is fresh: how far it reaches against what was promised, and which ancestor holds it back.
+
+The *watermark* of an asset is the event time up to which its newest partition is complete: the smallest watermark among
+the inputs that it was built from. A source declares or observes its own; a model's is the end of its training window.
+When something was built does not matter here, only how old the data is.
+"""
+
+import datetime as dt
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lakeline.freshness.graph import Graph, Vertex
+from lakeline.freshness.view import View
+from lakeline.ledger import place
+
+if TYPE_CHECKING:
+    from lakeline.ledger import Ledger, Reach, SourceState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Freshness:
+    """The truth about one asset's data at one moment.
+
+    Attributes:
+        watermark: Up to when it is complete; None if it holds nothing that has one.
+        promise: What was promised, in words; empty without a promise.
+        is_fresh: Whether that is kept; True without a promise.
+        share_used: How much of the promise is used up; 1 is broken.
+        breaks_at: When the promise breaks or broke.
+        held_back_by: Ancestor that reaches no further, which may be the asset itself.
+        held_back_since: Up to when that ancestor's data reaches.
+    """
+
+    asset: str
+    watermark: dt.datetime | None
+    promise: str = ""
+    is_fresh: bool = True
+    share_used: float = 0.0
+    breaks_at: dt.datetime | None = None
+    held_back_by: str = ""
+    held_back_since: dt.datetime | None = None
+
+    def __str__(self) -> str:
+        reaches = f"complete to {self.watermark:%Y-%m-%d %H:%M}" if self.watermark else "without a watermark"  # fmt: skip
+        if not self.promise:
+            return f"{self.asset} is {reaches}"
+        kept = "keeps" if self.is_fresh else "breaks"
+        return f"{self.asset} is {reaches} and {kept} its promise of {self.promise}"
+
+
+class Watermarks:
+    """Watermarks of all assets at one moment, read from the ledger in two statements."""
+
+    def __init__(self, ledger: "Ledger") -> None:
+        self._reach: dict[str, Reach] = ledger.reach()
+        self._sources: dict[str, SourceState] = ledger.sources()
+
+    def of(self, asset: str) -> dt.datetime | None:
+        """The watermark of an asset or source; None where there is none."""
+        if asset in self._sources:
+            return self._sources[asset].watermark
+        held = self._reach.get(asset)
+        return held.watermark if held is not None else None
+
+
+def freshness(
+    graph: Graph, ledger: "Ledger", now: dt.datetime, assets: Iterable[str] | None = None
+) -> dict[str, Freshness]:
+    """The truth about every asset, or some; who holds an asset back is looked up where a promise is broken."""
+    marks = Watermarks(ledger)
+    wanted = graph.order if assets is None else tuple(assets)
+    view = View(graph, ledger)
+    return {name: _freshness(view, marks, graph.vertices[name], now) for name in wanted}
+
+
+def _freshness(view: View, marks: Watermarks, vertex: Vertex, now: dt.datetime) -> Freshness:
+    watermark = marks.of(vertex.name)
+    if vertex.promise is None:
+        return Freshness(asset=vertex.name, watermark=watermark)
+    is_fresh = watermark is not None and vertex.promise.is_kept(watermark, now)
+    path = () if is_fresh else path_to_cause(view, marks, vertex.name)
+    return Freshness(
+        asset=vertex.name,
+        watermark=watermark,
+        promise=vertex.promise.text,
+        is_fresh=is_fresh,
+        share_used=vertex.promise.share_used(watermark, now) if watermark else 1.0,
+        breaks_at=vertex.promise.breaks_at(watermark, now) if watermark else None,
+        held_back_by=path[-1] if path else "",
+        held_back_since=marks.of(path[-1]) if path else None,
+    )
+
+
+def path_to_cause(view: View, marks: Watermarks, asset: str) -> tuple[str, ...]:
+    """From an asset up to the ancestor that holds it back, both included.
+
+    At each step it goes to the input whose watermark is smallest, as long as that reaches no further than the asset
+    itself. An asset all of whose inputs reach further is the cause: it has not been built from what is there.
+    """
+    path = [asset]
+    while True:
+        own = marks.of(path[-1])
+        reads = view.graph.vertices[path[-1]].reads
+        inputs = [(mark, edge.upstream) for edge in reads if (mark := marks.of(edge.upstream)) is not None]  # fmt: skip
+        nothing = [edge.upstream for edge in reads if _is_empty(view, marks, edge.upstream)]
+        if nothing:
+            path.append(nothing[0])
+        elif inputs and (own is None or min(inputs)[0] <= own):
+            if own is None and min(inputs)[0] is not None and not _is_empty(view, marks, path[-1]):
+                return tuple(path)
+            path.append(min(inputs)[1])
+        else:
+            return tuple(path)
+
+
+def _is_empty(view: View, marks: Watermarks, asset: str) -> bool:
+    """Whether an asset that should have partitions has none."""
+    vertex = view.graph.vertices[asset]
+    return marks.of(asset) is None and vertex.kind != "source" and not view.keys(asset)
+
+
+def watermark_of(view: View, asset: str) -> dt.datetime | None:
+    """Watermark of one asset's newest partition."""
+    keys = view.keys(asset)
+    current = view.current((asset, keys[-1])) if keys else None
+    return current.watermark if current is not None else None
+
+
+def sentence(one: Freshness) -> str:
+    """What the ``fresh`` check says."""
+    if one.is_fresh:
+        return str(one)
+    holder = "it was not built since" if one.held_back_by == one.asset else f"held back by {place(one.held_back_by, '')}"  # fmt: skip
+    since = f", which reaches {one.held_back_since:%Y-%m-%d %H:%M}" if one.held_back_since else ""
+    return f"{one}; {holder}{since}"

@@ -1,0 +1,161 @@
+"""Dagster's runs as reconciling sees them: what is under way, whoever started it, and what ended badly."""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from lakeline.freshness.decision import InFlight
+from lakeline.freshness.graph import Graph, Vertex
+from lakeline.freshness.mapping import WHOLE
+from lakeline.freshness.plan_tags import CAUSE, RANGE_END, RANGE_START, partitions_of
+from lakeline.ledger import State
+from lakeline.window import Window
+
+if TYPE_CHECKING:
+    from lakeline.ledger import Ledger
+
+PARTITION = "dagster/partition"
+SEEN = "runs"
+"""Name of the ledger's state that says which failed runs are written down."""
+UNDER_WAY = (
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+)
+ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+OVERLAP = dt.timedelta(minutes=10)
+"""Runs are asked for this far back again, in case the clocks of machines differ."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BadRun:
+    """A run that did not do all it should.
+
+    Attributes:
+        partitions: What it was to build, by asset.
+        errors: What went wrong, by asset; under ``""`` what is known of the run as a whole.
+    """
+
+    run_id: str
+    partitions: Mapping[str, tuple[str, ...]]
+    errors: Mapping[str, str]
+
+
+def in_flight(instance: dg.DagsterInstance, graph: Graph) -> list[InFlight]:
+    """Runs and backfills under way, with the partitions that they build."""
+    records = instance.get_run_records(dg.RunsFilter(statuses=[*UNDER_WAY]))
+    runs = [
+        InFlight(run_id=one.dagster_run.run_id, partitions=_partitions(one.dagster_run, graph))
+        for one in records
+    ]
+    return [*runs, *_backfills(instance, graph)]
+
+
+def ended_badly(
+    instance: dg.DagsterInstance, ledger: "Ledger", cause: str, now: dt.datetime
+) -> Iterator[BadRun]:
+    """Runs with this cause that failed, were killed or cancelled, each once: which ones were given is kept in the ledger."""
+    held = [one for one in ledger.states(name=SEEN) if one.asset == ""]
+    seen: dict[str, str] = dict(held[0].detail.get("runs", {})) if held else {}
+    since = max(map(dt.datetime.fromisoformat, seen.values()), default=None)
+    records = instance.get_run_records(
+        dg.RunsFilter(
+            statuses=[*ENDED_BADLY],
+            tags={CAUSE: cause},
+            updated_after=since - OVERLAP if since is not None else None,
+        ),
+        limit=200,
+        ascending=True,
+        order_by="update_timestamp",
+    )
+    for record in records:
+        run = record.dagster_run
+        if run.run_id not in seen:
+            yield BadRun(
+                run_id=run.run_id,
+                partitions=partitions_of(run.tags),
+                errors=_errors(instance, run),
+            )
+        seen[run.run_id] = record.update_timestamp.astimezone(dt.UTC).isoformat()
+    if records:
+        newest = max(map(dt.datetime.fromisoformat, seen.values()))
+        kept = {run: at for run, at in seen.items() if dt.datetime.fromisoformat(at) >= newest - 2 * OVERLAP}  # fmt: skip
+        ledger.set_states([State(asset="", partition="", name=SEEN, state="", detail={"runs": kept})], now)  # fmt: skip
+
+
+def _errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, str]:
+    failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
+    found = {}
+    for record in failures.records:
+        event = record.event_log_entry.dagster_event
+        if event is not None and event.step_key is not None:
+            found[event.step_key.replace("__", "/", 1)] = failure_text(event)
+    if found:
+        return found
+    is_cancelled = run.status == dg.DagsterRunStatus.CANCELED
+    return {"": "it was cancelled" if is_cancelled else "the run ended before it said why; its process was lost"}  # fmt: skip
+
+
+def failure_text(event: dg.DagsterEvent) -> str:
+    """Why a step failed, in the words of the error."""
+    data = event.step_failure_data
+    if data.user_failure_data is not None and data.user_failure_data.description:
+        return data.user_failure_data.description
+    error = data.error
+    while error is not None and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "it failed"
+
+
+def _partitions(run: dg.DagsterRun, graph: Graph) -> dict[str, tuple[str, ...]]:
+    if planned := partitions_of(run.tags):
+        return planned
+    selected = run.asset_selection
+    names = list(graph.vertices) if selected is None else [key.to_user_string() for key in selected]
+    return {
+        name: _keys(run.tags, graph.vertices[name])
+        for name in names
+        if name in graph.vertices and graph.vertices[name].kind != "source"
+    }
+
+
+def _keys(tags: Mapping[str, str], vertex: Vertex) -> tuple[str, ...]:
+    if not vertex.is_partitioned:
+        return (WHOLE,)
+    if PARTITION in tags:
+        return (tags[PARTITION],)
+    if RANGE_START not in tags:
+        return ()
+    days = Window.of_days(tags[RANGE_START], tags[RANGE_END]).partitions
+    return tuple(day for day in days if day in vertex.partitions)
+
+
+def _backfills(instance: dg.DagsterInstance, graph: Graph) -> list[InFlight]:
+    """Backfills that are not over: they still launch runs for what they target."""
+    from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
+
+    under_way = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING])
+    found = []
+    for one in instance.get_backfills(filters=under_way):
+        targets = _targets(one.serialized_asset_backfill_data, one.asset_backfill_data, graph)
+        if targets:
+            found.append(InFlight(run_id=one.backfill_id, partitions=targets))
+    return found
+
+
+def _targets(serialized: str | None, data: object, graph: Graph) -> dict[str, Sequence[str]]:
+    del serialized
+    subset = getattr(data, "target_subset", None)
+    if subset is None:
+        return {}
+    found: dict[str, list[str]] = {}
+    for one in subset.iterate_asset_partitions():
+        name = one.asset_key.to_user_string()
+        if name in graph.vertices:
+            found.setdefault(name, []).append(one.partition_key or WHOLE)
+    return {name: tuple(keys) for name, keys in found.items()}

@@ -1,0 +1,74 @@
+"""Sources in the ledger: what a raw table is read from, with a version for each partition and a watermark.
+
+A source is observed, never built. What its class tells decides how closely: ``published_until`` alone makes a partition
+known once it is published; ``versions`` as well makes a restated one known, so that its readers become inconsistent.
+"""
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from lakeline.freshness.mapping import WHOLE
+from lakeline.window import DAY, Window, day_start
+
+if TYPE_CHECKING:
+    from lakeline.domain.node import Node
+    from lakeline.ledger import Ledger
+
+PREFIX = "source:"
+PUBLISHED = "published"
+"""Version of a partition whose source tells no version."""
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A source that knows when it has restated something."""
+
+    def versions(self, table: str) -> Mapping[str, str]:
+        """Present version of each published partition of a table (``""`` for one without partitions): any text that changes when the rows do."""
+        ...
+
+
+def source_of(asset: str) -> str:
+    """Name under which the ledger keeps what an asset is read from.
+
+    >>> source_of("flights/departures")
+    'source:flights/departures'
+    """
+    return PREFIX + asset
+
+
+def observe(ledger: "Ledger", node: "Node", source: Any) -> tuple[str, ...]:
+    """Take in what a source has at present; returns its partitions that changed.
+
+    A source of neither ``published_until`` nor ``versions`` is not observed: its tables are built by people alone.
+    """
+    until = source.published_until() if hasattr(source, "published_until") else None
+    versions = _versions(node, source, until)
+    if versions is None:
+        return ()
+    return ledger.observe(
+        source_of(node.asset),
+        versions,
+        watermark=until,
+        observed_ts=dt.datetime.now(dt.UTC),
+        is_complete=True,
+    )
+
+
+def _versions(node: "Node", source: Any, until: dt.datetime | None) -> Mapping[str, str] | None:
+    if isinstance(source, Versioned):
+        return source.versions(node.name)
+    if until is None:
+        return None
+    if not node.daily:
+        return {WHOLE: PUBLISHED}
+    return _published_days(str(node.first_partition), until)
+
+
+def _published_days(first: str, until: dt.datetime) -> dict[str, str]:
+    """Each day that has begun by ``until``; one that is not over has a version that moves with it."""
+    if until <= day_start(first):
+        return {}
+    days = Window.of_days(first, f"{until - dt.timedelta(microseconds=1):%Y-%m-%d}").partitions
+    return {day: PUBLISHED if day_start(day) + DAY <= until else until.isoformat() for day in days}

@@ -1,0 +1,203 @@
+"""A trial of a model: what it may learn from, where its training window ends, and how it does on the days after."""
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING
+
+from lakeline.errors import DomainError
+from lakeline.models.comparison import LEVEL
+from lakeline.models.training import TrainingSet
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lakeline.models.evaluation import Metrics
+    from lakeline.models.training import TrainedModel
+
+    Train = Callable[[TrainingSet, int], TrainedModel]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learning:
+    """What a model learns from.
+
+    Attributes:
+        features: Columns of the training set that the model reads, in its order.
+        categorical: Those whose values are names, not amounts.
+        label: Column that it predicts, null while unknown.
+        at: Column with the time of each decision.
+        known: Column with the time when the label was known; rows whose label came after the split are not trained on.
+        schedule: Features known long before; a model on these alone is the baseline to beat.
+        refit: Whether a challenger that wins is trained again, on the days that judged it too, before it serves.
+    """
+
+    features: tuple[str, ...]
+    label: str
+    at: str
+    known: str
+    categorical: tuple[str, ...] = ()
+    schedule: tuple[str, ...] = ()
+    refit: bool = True
+
+    @property
+    def columns(self) -> list[str]:
+        """Every column that training and evaluating take, each once."""
+        named = (*self.features, *self.schedule, self.label, self.at, self.known)
+        return list(dict.fromkeys(named))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GateRules:
+    """How challengers are judged.
+
+    Attributes:
+        metric: What is compared, one of `lakeline.models.comparison.METRICS`.
+        days: Newest labelled days that are compared on, at most.
+        min_days: With fewer days outside both training windows nothing can be told, and the champion stays.
+        level: Confidence of the interval, which has equal tails.
+    """
+
+    metric: str = "brier"
+    days: int = 14
+    min_days: int = 7
+    level: float = LEVEL
+
+    def over(self, days: int) -> "GateRules":
+        """The same rules over other days."""
+        return replace(self, days=days, min_days=min(self.min_days, days))
+
+
+class NothingToLearnError(DomainError):
+    """A training window or the days after it hold no labelled rows."""
+
+    def __init__(self, model: str, what: str, start: dt.datetime, end: dt.datetime) -> None:
+        super().__init__(
+            f"'{model}' has no labelled rows to {what} between {start:%Y-%m-%d} and {end:%Y-%m-%d}. "
+            "Materialize more days of its training set, or set train_until and holdout_days."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """A trained model with its results on days that it never saw."""
+
+    model: "TrainedModel"
+    metrics: "Metrics"
+    baselines: "Mapping[str, Metrics]"
+    train: TrainingSet
+    test: TrainingSet
+
+    @property
+    def beats_baselines(self) -> bool:
+        """Whether it ranks better than the schedule and is a better probability than the share."""
+        by_rank = all(self.metrics.auc > one.auc for one in self.baselines.values())
+        return by_rank and all(self.metrics.brier < one.brier for one in self.baselines.values())
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Every figure of the evaluation by its name; those of a baseline begin with its name."""
+        found = {name: float(value) for name, value in asdict(self.metrics).items()}
+        for baseline, metrics in self.baselines.items():
+            found |= {
+                f"{baseline}_{name}": float(getattr(metrics, name)) for name in ("auc", "brier")
+            }
+        return found
+
+
+def labelled_rows(
+    frame: "pl.DataFrame", learning: Learning, start: dt.datetime, end: dt.datetime
+) -> TrainingSet:
+    """Every labelled row, sorted, so that equal rows train an equal model whatever order the files came in.
+
+    Args:
+        frame: The columns of the learning, and more that an older champion may read.
+        learning: What the model learns from.
+        start: Decisions covered: from here.
+        end: Up to here, excluded.
+    """
+    rows = frame.sort(
+        [*learning.columns, *sorted(set(frame.columns) - set(learning.columns))], nulls_last=True
+    )
+    return TrainingSet(
+        frame=rows,
+        features=learning.features,
+        categorical=learning.categorical,
+        label=learning.label,
+        at=learning.at,
+        start=start,
+        end=end,
+    ).labelled()
+
+
+def split_at(
+    whole: TrainingSet, rules: GateRules, champion_until: dt.datetime | None
+) -> dt.datetime:
+    """Where the training window of a challenger ends: the days after it judge it.
+
+    Those are the newest ``rules.days``. Where the champion learned from some of them, the challenger learns up to the
+    same moment, so that neither has seen more, as long as ``rules.min_days`` are left to judge them.
+    """
+    usual = whole.end - dt.timedelta(days=rules.days)
+    if champion_until is None:
+        return usual
+    return max(usual, min(champion_until, whole.end - dt.timedelta(days=rules.min_days)))
+
+
+def learn_until(whole: TrainingSet, learning: Learning, until: dt.datetime) -> TrainingSet:
+    """The rows decided before ``until`` whose label was known by then."""
+    import polars as pl
+
+    known = whole.frame.filter(pl.col(learning.known) < until)
+    return replace(whole, frame=known).before(until)
+
+
+def attempt(
+    model: str,
+    train_model: "Train",
+    whole: TrainingSet,
+    learning: Learning,
+    *,
+    until: dt.datetime,
+    test_until: dt.datetime,
+    seed: int,
+) -> Trial:
+    """Train on the days before ``until`` and evaluate on those from there to ``test_until``.
+
+    Raises:
+        NothingToLearnError: One of the two holds no labelled rows.
+    """
+    from lakeline.models.evaluation import evaluate, schedule_baseline, share_baseline
+
+    train, test = learn_until(whole, learning, until), whole.after(until).before(test_until)
+    for part, what in ((train, "train on"), (test, "be evaluated on")):
+        if part.frame.is_empty():
+            raise NothingToLearnError(model, what, part.start, part.end)
+    trained = train_model(train, seed)
+    baselines = {"share": share_baseline(train, test)}
+    if learning.schedule:
+        baselines["schedule"] = schedule_baseline(train, test, learning.schedule)
+    return Trial(
+        model=trained,
+        metrics=evaluate(test.labels(), trained.predict(test.frame)),
+        baselines=baselines,
+        train=train,
+        test=test,
+    )
+
+
+def moment_of(day: str) -> dt.datetime:
+    """Midnight UTC that begins a day.
+
+    Raises:
+        DomainError: The text is no day.
+    """
+    try:
+        return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
+    except ValueError as error:
+        raise DomainError(f"train_until='{day}' is not a day. Write it as YYYY-MM-DD.") from error
+
+
+def columns_to_read(learning: Learning, also: Sequence[str], has: Sequence[str]) -> list[str]:
+    """Columns of the training set for a trial; of those that an older champion reads, the ones that are still there."""
+    return list(dict.fromkeys((*learning.columns, *(name for name in also if name in has))))
