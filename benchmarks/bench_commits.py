@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 PROCESSES, COMMITS, ROWS = 16, 3, 2_000
 TOTAL = PROCESSES * COMMITS
 FASTER = 5.0
+ROUNDS = 3
+WARM_DAYS = (0, 1, 0)
+"""Days of a first commit, of one beside it, and of one that replaces rows."""
 PATIENT = {
     "commit.retry.num-retries": "100",
     "commit.retry.min-wait-ms": "20",
@@ -150,7 +153,7 @@ def _commit_all(place: Path, way: str, where: str, number: int) -> tuple[int, fl
     warm = place / f"warm-{number}"
     warm.mkdir()
     _prepare(warm, way)
-    for seed, day in enumerate((0, 1, 0)):  # a first commit, one beside it, and one that replaces rows
+    for seed, day in enumerate(WARM_DAYS):
         write(warm, day, day_of_events(day, rows=10, seed=seed))
     _connect(place, way)
     _start[0].wait(timeout=300)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from lakeline.domain.node import node_of
+from lakeline.domain.node import nodes_of
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.checks import checks_of
 from lakeline.freshness.sensor import reconcile_sensor
@@ -34,4 +34,4 @@ def freshness_sensor(
 
 def freshness_checks(assets: Sequence[dg.AssetsDefinition]) -> dg.AssetChecksDefinition:
     """The checks of all assets that tell whether their data is fresh and consistent."""
-    return checks_of([node_of(one) for one in assets], clock_key=CLOCK)
+    return checks_of(nodes_of(assets).values(), clock_key=CLOCK)

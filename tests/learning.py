@@ -165,7 +165,9 @@ class Mill:
         """Build the training set for some days."""
         return run([self.asset("samples")], self.house, first, last)
 
-    def build(self, *names: str, first: str | None = None, last: str | None = None, **tags: str) -> Run:
+    def build(
+        self, *names: str, first: str | None = None, last: str | None = None, **tags: str
+    ) -> Run:
         """Build assets, none of them if they are as they should be."""
         assets = [self.asset(name) for name in names]
         return run(assets, self.house, first, last, tags=dict(tags))

@@ -9,8 +9,8 @@ departures_clean = flights.dbt_model(
     contract=DepartureClean,
     project=DBT,
     reads=[departures, planes, airports, airlines],
-    fresh="36h",
+    fresh="48h",
 )
 weather_clean = flights.dbt_model(
-    "weather_clean", contract=WeatherClean, project=DBT, reads=[weather], fresh="36h"
+    "weather_clean", contract=WeatherClean, project=DBT, reads=[weather], fresh="48h"
 )

@@ -22,7 +22,7 @@ PUNCTUALITY_AT = dt.timedelta(hours=9)
     reads=[past(departures_clean, days=2)],
     entities=["origin"],
     ttl="6h",
-    fresh="36h",
+    fresh="48h",
 )
 def origin_backlog(window: Window, departures: Table) -> "pl.DataFrame":
     """Mean delay of the flights that really left an origin in the three hours before, each quarter of an hour.
@@ -69,7 +69,7 @@ def origin_backlog(window: Window, departures: Table) -> "pl.DataFrame":
     reads=[past(departures_clean, days=9)],
     entities=["carrier"],
     ttl="2d",
-    fresh="36h",
+    fresh="48h",
 )
 def carrier_punctuality(window: Window, departures: Table) -> "pl.DataFrame":
     """Share of an airline's landings that were late, the day and the seven days before 09:00 UTC."""
@@ -101,7 +101,7 @@ def carrier_punctuality(window: Window, departures: Table) -> "pl.DataFrame":
 
 
 @flights.feature_view(
-    contract=WeatherAtOrigin, reads=[weather_clean], entities=["origin"], ttl="6h", fresh="36h"
+    contract=WeatherAtOrigin, reads=[weather_clean], entities=["origin"], ttl="6h", fresh="48h"
 )
 def weather_at_origin(window: Window, weather: Table) -> "pl.LazyFrame":
     """The hourly weather of an origin, known an hour after the report."""

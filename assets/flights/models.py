@@ -54,7 +54,7 @@ def with_features(rows: "pl.LazyFrame", views: tuple[Table, ...]) -> "pl.DataFra
     contract=TrainingRow,
     layer="models",
     reads=[departures_clean, *VIEWS],
-    fresh="36h",
+    fresh="48h",
     kinds=("iceberg", "duckdb"),
 )
 def training_set(
@@ -90,7 +90,7 @@ def delay_lightgbm(train: TrainingSet, seed: int) -> TrainedModel:
 
 
 @flights.predictions(
-    contract=Prediction, model=delay_lightgbm, reads=[departures_clean, *VIEWS], fresh="36h"
+    contract=Prediction, model=delay_lightgbm, reads=[departures_clean, *VIEWS], fresh="48h"
 )
 def predictions(
     window: Window,

@@ -29,8 +29,10 @@ TOLERANCE = Tolerance()
 CHECKS = ("auc", "brier", "calibration")
 KEY = ("event_ts", "carrier", "flight", "origin", "dest")
 
+health = flights.health()
 
-@flights.report(reads=[training_set], checks=["drift_share"], needs=RECENT_DAYS + 1, fresh="36h")
+
+@flights.report(reads=[training_set], checks=["drift_share"], needs=RECENT_DAYS + 1, fresh="48h")
 def feature_drift(rows: Table) -> Report:
     """Features of the newest 30 days against all days before; seasonal weather is shown but does not count."""
     import polars as pl
@@ -69,7 +71,7 @@ def feature_drift(rows: Table) -> Report:
     ],
     checks=CHECKS,
     needs=RECENT_DAYS,
-    fresh="36h",
+    fresh="48h",
 )
 def performance(model: TrainedModel, scores: Table, departures: Table) -> Report:
     """The champion's scores of the newest 30 days against what happened and what its evaluation promised.

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-@flights.table(contract=Departure, source=FlightArchive, fresh="36h")
+@flights.table(contract=Departure, source=FlightArchive, fresh="48h")
 def departures(window: Window, archive: FlightArchive) -> "pl.DataFrame":
     """Scheduled departures from New York's three airports, one row each, partitioned by ``days(event_ts)``."""
     import polars as pl
@@ -34,7 +34,7 @@ def departures(window: Window, archive: FlightArchive) -> "pl.DataFrame":
     )
 
 
-@flights.table(contract=Weather, source=FlightArchive, fresh="36h", empty="warn")
+@flights.table(contract=Weather, source=FlightArchive, fresh="48h", empty="warn")
 def weather(window: Window, archive: FlightArchive) -> "pl.DataFrame":
     """Hourly weather reports at the three origins, one row a report, partitioned by ``days(event_ts)``."""
     return archive.weather(window).select(

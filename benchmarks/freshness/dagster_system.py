@@ -135,7 +135,7 @@ class DagsterSystem:
                     self._report(run, _planned(asset, key))
 
     def step_started(
-        self, run: Run, asset: str, partitions: Sequence[str], now: dt.datetime
+        self, run: Run, asset: str, partitions: Sequence[str], sources: Sequence[Observation], now: dt.datetime
     ) -> Sequence[str]:
         """A step of Dagster's always runs."""
         return partitions
@@ -186,12 +186,9 @@ class DagsterSystem:
     async def _evaluate_freshness(self) -> None:
         """What the freshness daemon does in each of its rounds."""
         context = LoadingContextForTest(self._instance)
-        for node in self._assets.asset_nodes:
-            policy = node.freshness_policy_or_from_metadata
-            if policy is None:
-                continue
-            evaluator = FRESHNESS_EVALUATORS_BY_POLICY_TYPE[type(policy)]()
-            state = await evaluator.evaluate_freshness(context=context, node=node)
+        nodes = [node for node in self._assets.asset_nodes if node.freshness_policy_or_from_metadata]
+        states = await asyncio.gather(*(_freshness(context, node) for node in nodes))
+        for node, state in zip(nodes, states, strict=True):
             name = node.key.to_user_string()
             if (before := self._states.get(name, FreshnessState.UNKNOWN)) == state:
                 continue
@@ -239,6 +236,11 @@ class PartitionChecks:
             one.asset_key.to_user_string() for one in result.get_asset_check_evaluations() if not one.passed
         }
         self._ran_for, self.is_news = passed, False
+
+
+async def _freshness(context: Any, node: Any) -> FreshnessState:
+    evaluator = FRESHNESS_EVALUATORS_BY_POLICY_TYPE[type(node.freshness_policy_or_from_metadata)]()
+    return await evaluator.evaluate_freshness(context=context, node=node)
 
 
 def definitions(graph: Graph, rules: Rules) -> dg.Definitions:

@@ -65,12 +65,17 @@ def is_fresh(lake: Lake, asset: Asset, now: dt.datetime) -> bool:
     return watermark is not None and asset.promise is not None and now - watermark <= asset.promise
 
 
-def least_builds(before: Lake, after: Mapping[Pair, Target]) -> int:
+def least_builds(before: Lake, lake: Lake, after: Mapping[Pair, Target]) -> int:
     """How many builds no system can do without: one for each partition that is to be made from something else."""
-    return sum(
-        target.inputs is not None and (pair not in before.held or before.held[pair].inputs != target.inputs)
-        for pair, target in after.items()
-    )
+    return sum(_is_other(before, lake, pair, target) for pair, target in after.items())
+
+
+def _is_other(before: Lake, lake: Lake, pair: Pair, target: Target) -> bool:
+    if target.inputs is None:
+        return False
+    held = before.held.get(pair)
+    code = lake.graph.assets[pair[0]].code.version
+    return held is None or (held.inputs, held.code_version) != (target.inputs, code)
 
 
 def reason_to_train(lake: Lake, asset: Asset, inputs: Mapping[Pair, str], now: dt.datetime) -> str:

@@ -13,6 +13,7 @@ from benchmarks.freshness.script import Scenario, Script
 
 SCENARIOS: dict[str, Scenario] = {}
 WEEK_H = 7 * 24
+SHORT_H = 8
 MIDNIGHT = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 
 
@@ -23,7 +24,14 @@ def scenario(
 
     def declare(play: Callable[[Script], None]) -> Callable[[Script], None]:
         name = play.__name__.replace("_", "-")
-        SCENARIOS[name] = Scenario(name=name, group=group, play=play, hours=hours, every_min=every_min)
+        SCENARIOS[name] = Scenario(
+            name=name,
+            group=group,
+            play=play,
+            hours=hours,
+            every_min=every_min,
+            may_end_early=hours <= SHORT_H,
+        )
         return play
 
     return declare
@@ -37,13 +45,13 @@ def nothing_happens(script: Script) -> None:
     """Nothing changes for six hours."""
 
 
-@scenario("arrival", hours=30, every_min=60)
+@scenario("arrival", hours=36, every_min=120)
 def next_day_arrives(script: Script) -> None:
     """The next day comes to both sources in the morning."""
     script.every_morning(1)
 
 
-@scenario("arrival", hours=30, every_min=60)
+@scenario("arrival", hours=36, every_min=120)
 def sources_publish_hours_apart(script: Script) -> None:
     """The weather of the next day comes three hours after its flights."""
     script.at("05:10", days=1).day_arrives(FLIGHTS)
@@ -62,14 +70,14 @@ def one_source_falls_silent(script: Script) -> None:
     script.at("05:10", days=2).day_arrives(FLIGHTS)
 
 
-@scenario("arrival", hours=80, every_min=120)
+@scenario("arrival", hours=84, every_min=120)
 def silence_ends_with_three_days(script: Script) -> None:
     """Nothing comes for two mornings, then three days at once."""
     for minute in ("05:10", "05:11", "05:12"):
         script.at(minute, days=3).day_arrives()
 
 
-@scenario("arrival", hours=30, every_min=60)
+@scenario("arrival", hours=36, every_min=120)
 def half_a_day_then_the_rest(script: Script) -> None:
     """The next day comes with its watermark at noon, and its other half three hours later."""
     noon = MIDNIGHT + 12 * HOUR
@@ -81,13 +89,13 @@ def half_a_day_then_the_rest(script: Script) -> None:
 
 @scenario("arrival", hours=40, every_min=120)
 def watermark_moves_without_rows(script: Script) -> None:
-    """The next day comes as complete until ten in the morning; later it is said to be whole, and had no more rows."""
-    script.at("05:10", days=1).day_arrives(complete_until=MIDNIGHT + 10 * HOUR)
+    """The next day comes as complete until two in the morning; later it is said to be whole, and had no more rows."""
+    script.at("05:10", days=1).day_arrives(complete_until=MIDNIGHT + 2 * HOUR)
     for source in (FLIGHTS, WEATHER):
         script.at("07:10", days=1).says_complete_until(source, MIDNIGHT + 24 * HOUR)
 
 
-@scenario("arrival", hours=24, every_min=60)
+@scenario("arrival", hours=24, every_min=120)
 def midnight_without_a_day(script: Script) -> None:
     """Midnight passes and the sources have nothing for the new day yet: there is nothing to build and nothing to fail."""
 
@@ -330,7 +338,7 @@ def update_while_a_failure_waits(script: Script) -> None:
     script.at("06:45").rows_arrive(FLIGHTS, -14)
 
 
-@scenario("failure", hours=30, every_min=60)
+@scenario("failure", hours=44, every_min=120)
 def newest_day_fails_once(script: Script) -> None:
     """The newest day's features fail once, on the morning on which it comes."""
     script.at("06:00").fails("features")
@@ -347,7 +355,7 @@ def permanent_failure(script: Script) -> None:
     script.at("06:10").rows_arrive(FLIGHTS, -14)
 
 
-@scenario("permanent failure", hours=4 * 24, every_min=120)
+@scenario("permanent failure", hours=4 * 24, every_min=180)
 def three_failing_days_and_then_the_fix(script: Script) -> None:
     """A table fails for three days, and then its code is mended."""
     script.at("06:00").breaks("joined", -14)
@@ -414,7 +422,7 @@ def upstream_deleted_and_restored(script: Script) -> None:
     script.at("09:10").undone(FLIGHTS, -5)
 
 
-@scenario("missing", hours=58, every_min=120)
+@scenario("missing", hours=64, every_min=120)
 def days_arrive_out_of_order(script: Script) -> None:
     """On the second morning yesterday's data come, and those of the day before only hours later."""
     script.at("05:10", days=2).comes(FLIGHTS, 61).comes(WEATHER, 61)
@@ -480,7 +488,7 @@ def asset_turned_off_and_on(script: Script) -> None:
 # --- the process that ticks -----------------------------------------------------------------------
 
 
-@scenario("daemon", hours=36, every_min=120)
+@scenario("daemon", hours=40, every_min=120)
 def daemon_down_for_a_day(script: Script) -> None:
     """Nothing ticks for a day, in which a day comes and an old one changes."""
     script.at("06:30").daemon_stops()
@@ -536,7 +544,7 @@ def clock_jumps_back(script: Script) -> None:
 @scenario("claims", hours=60, every_min=240)
 def old_days_are_rebuilt_in_silence(script: Script) -> None:
     """No day comes any more, and every few hours an old day is restated and built: that makes nothing fresh."""
-    for number in range(7):
+    for number in range(6):
         script.at("06:10", days=number // 3).rows_arrive(FLIGHTS, -20 - number)
         script.at("15:10", days=number // 3).rows_arrive(WEATHER, -20 - number)
 
@@ -569,7 +577,7 @@ def late_rows_are_no_reason_to_train(script: Script) -> None:
     script.at("06:10").rows_arrive(WEATHER, -4)
 
 
-@scenario("model", hours=8 * 24, every_min=240)
+@scenario("model", hours=9 * 24, every_min=240)
 def promise_of_the_model(script: Script) -> None:
     """Days come each morning until what the model learned from is a week old."""
     script.every_morning(8)
@@ -587,7 +595,7 @@ def code_of_the_features_changes(script: Script) -> None:
     script.at("06:10").code_changes("features")
 
 
-@scenario("model", hours=30, every_min=60)
+@scenario("model", hours=40, every_min=120)
 def drift_that_is_mended(script: Script) -> None:
     """The report finds drift on the day that comes; the model is trained once and the drift is gone."""
     script.at("20:00").drifts()
@@ -595,14 +603,14 @@ def drift_that_is_mended(script: Script) -> None:
     script.at("05:59", days=1).drifts(is_over=True)
 
 
-@scenario("model", hours=6 * 24, every_min=240)
+@scenario("model", hours=7 * 24, every_min=240)
 def drift_that_stays_failed(script: Script) -> None:
     """The check fails whatever is done: the model is trained as often as it may, and no more."""
     script.at("20:00").drifts()
     script.every_morning(6)
 
 
-@scenario("model", hours=30, every_min=60)
+@scenario("model", hours=40, every_min=120)
 def training_fails_once(script: Script) -> None:
     """Drift is found, and the first training fails."""
     script.at("20:00").drifts().fails("model")

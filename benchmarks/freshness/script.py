@@ -22,6 +22,8 @@ class Scenario:
         play: Writes its script.
         hours: How long it is played.
         every_min: Time from tick to tick, in minutes.
+        may_end_early: Whether it is over when everything is as it should be and has been quiet for a while; not where the
+            passing of time is what it is about.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Scenario:
     play: "Callable[[Script], None]"
     hours: float = 6
     every_min: int = 30
+    may_end_early: bool = False
 
 
 class Script:

@@ -55,6 +55,11 @@ class Score:
         return not self.lost
 
     @property
+    def is_right(self) -> bool:
+        """Whether everything ended as it should and nothing was built in vain or too early."""
+        return not (self.lost or self.surplus or self.early)
+
+    @property
     def is_perfect(self) -> bool:
         """Whether nothing was lost, built in vain or too early, claimed wrongly, or tried too often."""
         wrong = (self.lost, self.surplus, self.early, self.falsely_fresh, self.falsely_stale)

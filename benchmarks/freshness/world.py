@@ -14,7 +14,7 @@ from itertools import count
 
 from benchmarks.freshness import oracle
 from benchmarks.freshness.faults import Faults
-from benchmarks.freshness.graph import START, Asset, Graph, Pair, day
+from benchmarks.freshness.graph import START, Asset, Graph, Pair, day, end_of
 from benchmarks.freshness.lake import TRAINED_BEFORE, Held, fresh_lake
 from benchmarks.freshness.oracle import Target
 from benchmarks.freshness.system import Outcome, Request, Run, System
@@ -27,6 +27,9 @@ FOUND_DEAD_MINUTES = 10
 
 BUILT_BEFORE = dt.timedelta(hours=1)
 """How long before the start everything was built."""
+
+QUIET_TICKS = 4
+"""Ticks without anything wrong or asked for after which nothing more is expected."""
 
 SCRIPT, WORK, TICK = 0, 1, 2
 """What comes first where times are equal."""
@@ -68,6 +71,7 @@ class World:
         self.skew = dt.timedelta()
         self.is_down = False
         self.timeline: list[str] = []
+        self._quiet = 0
         self._queue: list[tuple[dt.datetime, int, int, Callable[[], None]]] = []
         self._order = count()
         self._runs = count(1)
@@ -80,16 +84,22 @@ class World:
         """Let something happen at a time."""
         heapq.heappush(self._queue, (moment, rank, next(self._order), act))
 
-    def play(self, *, hours: float, every_min: int) -> Score:
-        """Tick every so often, play to the end and count."""
+    def play(self, *, hours: float, every_min: int, may_end_early: bool = False) -> Score:
+        """Tick every so often, play to the end, or until it has been quiet for ``QUIET_TICKS``, and count."""
         end, tick = START + dt.timedelta(hours=hours), START
         while tick <= end:
             self.at(tick, self._tick, TICK)
             tick += dt.timedelta(minutes=every_min)
         while self._queue and self._queue[0][0] <= end:
-            self.now, _, _, act = heapq.heappop(self._queue)
+            self.now, rank, _, act = heapq.heappop(self._queue)
             act()
+            if may_end_early and rank == TICK and self._quiet >= QUIET_TICKS and self._is_idle():
+                break
         return self._finish()
+
+    def _is_idle(self) -> bool:
+        """Whether nothing but ticks will happen."""
+        return not self.underway and all(rank == TICK for _, rank, _, _ in self._queue)
 
     def say(self, text: str) -> None:
         """Add a line to the timeline."""
@@ -134,11 +144,9 @@ class World:
 
     def _set_up(self) -> None:
         built = self.now - BUILT_BEFORE
+        trained = built - TRAINED_BEFORE
         history = [
-            replace(
-                self.lake.built(asset, key),
-                built_ts=built - TRAINED_BEFORE if asset.kind == "model" else built,
-            )
+            replace(self.lake.built(asset, key), built_ts=_built_ts(asset, key, built, trained))
             for asset in self.lake.graph.built
             for key in self.lake.keys(asset.name)
         ]
@@ -159,6 +167,7 @@ class World:
         requests = self.system.tick(self.now + self.skew)
         asked = self.tally.known(self.now) if requests else {}
         self.say(f"tick: {len(requests)} runs{', not yet as it should be' if is_off else ''}")
+        self._quiet = 0 if requests or is_off else self._quiet + 1
         for request in requests:
             self.start(request, asked=asked)
         self._sample(pairs)
@@ -179,7 +188,7 @@ class World:
         if lost:
             self.say(f"lost: {_told(_by_asset(lost))}")
         self.tally.score.lost = len(lost)
-        self.tally.score.least = oracle.least_builds(self.before, wanted)
+        self.tally.score.least = oracle.least_builds(self.before, self.lake, wanted)
         self._sample([pair for pair in self.lake.held if pair[0] in self.lake.graph.assets])
         return self.tally.score
 
@@ -194,12 +203,17 @@ class World:
         while not one.is_over and number < len(names):
             asset = self.lake.graph.assets.get(names[number])
             keys = self._possible(one, names[number], asset)
-            if asset and keys and (todo := self.system.step_started(one.run, asset.name, keys, self.now)):
+            if asset and keys and (todo := self._todo(one.run, asset, keys)):
                 self._work(one, number, asset, todo)
                 return
             number += 1
         if not one.is_over:
             self._end(one, "failed" if one.failed else "succeeded")
+
+    def _todo(self, run: Run, asset: Asset, keys: Sequence[str]) -> Sequence[str]:
+        reads = [read.upstream for read in asset.reads if read.upstream in self.lake.sources]
+        seen = [self.lake.observation(name) for name in reads]
+        return self.system.step_started(run, asset.name, keys, seen, self.now)
 
     def _possible(self, one: Underway, name: str, asset: Asset | None) -> list[str]:
         """Partitions of a step that are not left out because of what failed before."""
@@ -286,6 +300,13 @@ class World:
         self.underway.remove(one)
         self.say(f"run {_short(one.run)} {outcome}")
         self.system.run_ended(one.run, outcome, self.now)
+
+
+def _built_ts(asset: Asset, key: str, built: dt.datetime, trained: dt.datetime) -> dt.datetime:
+    """When a partition of the history was built: old days an hour before the model was trained, the rest later."""
+    if asset.kind == "model":
+        return trained
+    return trained - BUILT_BEFORE if key and end_of(key) < trained else built
 
 
 def _short(run: Run) -> str:

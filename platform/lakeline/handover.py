@@ -112,11 +112,12 @@ def _file(values: Mapping[str, Any]) -> "DataFile":
     from pyiceberg.manifest import DataFile, DataFileContent, FileFormat
     from pyiceberg.typedef import Record
 
-    counts = {
+    # The argument of `from_args` that is no value of the file would give all of them its type.
+    counts: dict[str, Any] = {
         name: {int(column): count for column, count in (values[name] or {}).items()}
         for name in _COUNTS
     }
-    bounds = {
+    bounds: dict[str, Any] = {
         name: {int(column): bytes.fromhex(bound) for column, bound in values[name].items()}
         for name in _BOUNDS
     }

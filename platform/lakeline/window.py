@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 DAY = dt.timedelta(days=1)
 
@@ -45,6 +46,7 @@ def day_start(key: str) -> dt.datetime:
     return dt.datetime.fromisoformat(key).replace(tzinfo=dt.UTC)
 
 
+@lru_cache(maxsize=1 << 14)  # a look at many assets asks for the same days again and again
 def shift(key: str, days: int) -> str:
     """The daily partition ``days`` after ``key``.
 

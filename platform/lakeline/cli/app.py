@@ -12,6 +12,7 @@ from lakeline.cli.demo import demo
 from lakeline.cli.doctor import doctor
 from lakeline.cli.lake import lake
 from lakeline.cli.ls import ls
+from lakeline.cli.promoting import promote, rollback
 from lakeline.cli.status import status
 from lakeline.cli.ui import reports, ui
 from lakeline.cli.why import why
@@ -47,5 +48,5 @@ def app(context: click.Context, project: Path | None) -> None:
     context.obj = project
 
 
-for command in (demo, backfill, ui, status, why, ls, lake, doctor, reports, dbt):
+for command in (demo, backfill, ui, status, why, ls, promote, rollback, lake, doctor, reports, dbt):
     app.add_command(command)

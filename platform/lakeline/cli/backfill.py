@@ -171,12 +171,13 @@ def build(
 def with_references(
     project: "Project", chosen: "Sequence[dg.AssetKey] | None"
 ) -> "list[dg.AssetKey]":
-    """The assets to build: those chosen, or all; a source's table without partitions only where it is missing.
+    """The assets to build: those chosen, or all but pages; a source's table without partitions only where it is missing.
 
     Args:
         project: Whose assets.
         chosen: What a person selected, which is built in any case; None for all assets.
     """
+    from lakeline.domain.health import TAG
     from lakeline.domain.node import nodes
 
     graph = project.definitions.resolve_asset_graph()
@@ -189,7 +190,8 @@ def with_references(
     }
     missing = {key for key in references if not project.house.ledger.current(key.to_user_string())}
     if chosen is None:
-        return [key for key in order if key not in references or key in missing]
+        built = [key for key in order if TAG not in graph.get(key).tags]
+        return [key for key in built if key not in references or key in missing]
     read = {parent for key in chosen for parent in graph.get(key).parent_keys}
     wanted = {*chosen, *(missing & read)}
     return [key for key in order if key in wanted]

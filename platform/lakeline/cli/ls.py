@@ -42,12 +42,14 @@ def assets_table(project: "Project", chosen: Sequence[str] | None = None) -> "Ta
     """
     from rich.table import Table
 
+    from lakeline.domain.health import TAG
+
     known = {one.asset: one for one in project.house.ledger.summary()}
     graph = project.definitions.resolve_asset_graph()
     order = [
         key.to_user_string()
         for key in graph.toposorted_asset_keys
-        if key in graph.executable_asset_keys
+        if key in graph.executable_asset_keys and TAG not in graph.get(key).tags
     ]
     order += [asset for asset in known if asset not in order]
     table = Table(box=None, pad_edge=False, header_style="bold")

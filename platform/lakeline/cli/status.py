@@ -1,30 +1,25 @@
 """`lakeline status`: every asset with how far its data reaches, what was promised, and what happens next."""
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from lakeline.cli.console import console, moment
+from lakeline.cli.console import console, count, moment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
     from lakeline.cli.project import Project
-    from lakeline.freshness.decision import Decision
-    from lakeline.freshness.fresh import Freshness
+    from lakeline.freshness.decision import Plan
+    from lakeline.freshness.overview import Line
 
-WORDS = {
-    "build": "build",
-    "wait": "wait",
-    "blocked": "[red]blocked",
-    "backed_off": "[yellow]tried again later",
-    "gave_up": "[red]given up",
-    "over_budget": "waits for room",
-    "manual": "[yellow]for people to build",
-}
+SHOWN = 8
+"""Runs and causes that are listed; more are counted."""
+COLOURS = {"good": "green", "busy": "yellow", "bad": "red"}
 
 
 @click.command()
@@ -33,79 +28,84 @@ WORDS = {
 )
 @click.pass_obj
 def status(start: Path | None, verify: bool) -> None:  # noqa: FBT001 - click's way
-    """Tell how fresh everything is, what was promised, and what is built next and why."""
+    """Tell how fresh everything is, what was promised, and what is built next and why.
+
+    It goes by what the sensor observed last, and asks no source itself.
+    """
     from lakeline.cli.project import load_project
 
     project = load_project(start)
     screen = console()
     for part in report(project, verify=verify):
-        screen.print(part)
+        screen.print(part, soft_wrap=isinstance(part, str))
 
 
-def report(project: "Project", *, verify: bool = False) -> "list[Table | str]":
-    """The table of all assets, and a line for each reason why something waits."""
-    from lakeline.domain.node import nodes
-    from lakeline.freshness.declared import graph_of
-    from lakeline.freshness.fresh import freshness, sentence
-    from lakeline.freshness.reconcile import reconcile
-    from lakeline.freshness.reconciler import Reconciler
+def report(project: "Project", *, verify: bool = False) -> "Iterator[Table | str]":
+    """The table of all assets, and a line for each broken promise, each run to come and each cause of waiting."""
+    from lakeline.cli.present import present
+    from lakeline.freshness.fresh import sentence
+    from lakeline.freshness.health import summary
+    from lakeline.freshness.overview import overview
+    from lakeline.freshness.sources import unread
 
-    ledger, now = project.house.ledger, project.clock.now()
-    graph = graph_of(nodes())
-    reconciler = Reconciler(graph, ledger)
-    looked_at = dict.fromkeys(reconciler.look(now, everything=verify), now)
-    plan = reconcile(graph, ledger, now=now, agenda={**looked_at, **ledger.agenda()})
-    built = [name for name in graph.order if graph.vertices[name].kind != "source"]
-    fresh = freshness(graph, ledger, now, built)
-    partitions = {name: one.partitions for name, one in ledger.reach().items()}
-    decisions: dict[str, list[Decision]] = {name: [] for name in built}
-    for one in plan.decisions:
-        decisions.setdefault(one.asset, []).append(one)
-    found: list[Table | str] = [f"[bold]{moment(now)} UTC"]
-    found.append(_table(built, fresh, partitions, decisions))
-    found += [f"[yellow]{sentence(one)}" for one in fresh.values() if not one.is_fresh]
-    for name in built:
-        found += [f"[dim]{one}" for one in decisions[name][:1]]
-    return found
+    now = present(project, everything=verify)
+    lines = overview(now.graph, project.house.ledger, now.plan)
+    yield f"[bold]{moment(now.plan.now)} UTC[/bold]: {summary(lines)}"
+    yield _table(lines)
+    broken = [one.freshness for one in lines if not one.freshness.is_fresh]
+    yield from _listed("Sources that cannot be read", unread(project.house.ledger), "red")
+    yield from _listed("Broken promises", [sentence(one) for one in broken], "red")
+    yield from _listed("Runs to come", _runs(now.plan), "green")
+    yield from _listed("Held up", _causes(now.plan), "yellow")
 
 
-def _table(
-    assets: Sequence[str],
-    fresh: "dict[str, Freshness]",
-    partitions: dict[str, int],
-    decisions: "dict[str, list[Decision]]",
-) -> "Table":
+def _table(lines: "Sequence[Line]") -> "Table":
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("asset", "complete up to", "promise", "used", "consistent", "next"):
+    for heading in ("asset", "complete up to", "promise", "used", "consistent"):
         numeric = heading in {"used", "consistent"}
         table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
-    for name in assets:
-        one = fresh[name]
-        there = partitions.get(name, 0)
-        missing = sum(1 for d in decisions[name] if "never built" in d.reason)
-        stale = len(decisions[name]) - missing
+    table.add_column("next")
+    for one in lines:
         table.add_row(
-            name,
-            moment(one.watermark),
-            one.promise or "-",
+            one.asset,
+            moment(one.freshness.watermark),
+            one.freshness.promise or "-",
             _share(one),
-            f"{max(0, there - stale)} of {there + missing}",
-            _next(decisions[name]),
+            f"{one.consistent:,} of {one.partitions:,}",
+            f"[{COLOURS[one.level]}]{one.next}" if one.decisions else f"[dim]{one.next}",
         )
     return table
 
 
-def _share(one: "Freshness") -> str:
+def _share(line: "Line") -> str:
+    from lakeline.freshness.checks import ABOUT_TO_BREAK
+    from lakeline.freshness.overview import share
+
+    one = line.freshness
     if not one.promise:
         return "-"
-    colour = "green" if one.share_used < 0.8 else "yellow" if one.is_fresh else "red"
-    return f"[{colour}]{one.share_used:.0%}"
+    colour = "red" if not one.is_fresh else "yellow" if one.share_used >= ABOUT_TO_BREAK else "green"  # fmt: skip
+    return f"[{colour}]{share(one.share_used)}"
 
 
-def _next(decisions: "Sequence[Decision]") -> str:
-    if not decisions:
-        return "[green]nothing"
-    counts = Counter(one.action for one in decisions)
-    return ", ".join(f"{WORDS[action]} {n}[/]" if "[" in WORDS[action] else f"{WORDS[action]} {n}" for action, n in counts.items())  # fmt: skip
+def _runs(plan: "Plan") -> "list[str]":
+    return [f"{one.reason}; {count(len(one.steps), 'asset')} in one run" for one in plan.runs]
+
+
+def _causes(plan: "Plan") -> "list[str]":
+    from lakeline.freshness.health import line_of
+    from lakeline.freshness.overview import causes
+
+    return [line_of(one, plan.now) for one in causes(plan)]
+
+
+def _listed(title: str, said: "Sequence[str]", colour: str) -> Iterator[str]:
+    from rich.markup import escape
+
+    if said:
+        yield f"\n[bold {colour}]{title}"
+    yield from (f"  {escape(one)}" for one in said[:SHOWN])
+    if len(said) > SHOWN:
+        yield f"  [dim]and {len(said) - SHOWN} more; lakeline why KEY tells of one"

@@ -156,8 +156,8 @@ class _Origin:
     def __init__(self, house: "Lakehouse", node: Node, keys: Sequence[str], source: Any) -> None:
         self.house, self.node = house, node
         self.handles: list[Handle] = []
-        self.published = source.published_until() if isinstance(source, Source) else None
         name = source_of(node.asset)
+        self.published = _published(house, name, source)
         self.versions = house.ledger.versions_of([(name, key) for key in keys]) if source else {}
 
     def open(self, window: Window | None) -> list[Handle]:
@@ -185,6 +185,14 @@ class _Origin:
                 self.published
             )  # a reference table holds back only where it promises something
         return min(held) if held else None
+
+
+def _published(house: "Lakehouse", name: str, source: Any) -> dt.datetime | None:
+    """Up to when a source is complete: as it says itself, or as a landing sensor saw it last."""
+    if source is None or isinstance(source, Source):
+        return source.published_until() if source is not None else None
+    seen = house.ledger.sources().get(name)
+    return seen.watermark if seen is not None else None
 
 
 def call(node: Node, window: Window | None, handles: Sequence[Handle], source: Any) -> Rows:

@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from lakeline.domain.code_version import fingerprint
 from lakeline.domain.conventions import Settings, duration, make_asset
 from lakeline.domain.declared import refuse_reads, refuse_table, require_times
 from lakeline.domain.factory import Function, NodeFactory, promise, spans
+from lakeline.domain.health import health_asset
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Dependency, as_read
 from lakeline.domain.reporting import build_report
@@ -307,14 +308,15 @@ class Domain:
                 deps=settings.get("deps", ()),
             )
             node.extras["learning"] = learning
-            node.extras["gate"] = gate_rules(node.asset, metric=metric, holdout=holdout)
+            rules = gate_rules(node.asset, metric=metric, holdout=holdout)
+            node.extras["gate"] = rules
             node.extras["retrain"] = policy_of(
                 self.name,
                 node.asset,
                 retrain_on=retrain_on,
                 cooldown=cooldown,
                 at_most=at_most,
-                metric=metric,
+                gate=rules,
             )
             asset = make_model_asset(
                 node, self._settings(node.asset, kinds, MODEL_CHECKS, settings)
@@ -356,6 +358,22 @@ class Domain:
             return asset
 
         return declare
+
+    def health(
+        self, *, owner: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> dg.AssetsDefinition:
+        """The page that shows how the domain stands: what each asset reaches, promises and needs next.
+
+        The sensor tells it anew when something changes; materializing it by hand does the same. It reads the resource
+        ``clock``.
+
+        Args:
+            owner: Of the page; left out, the domain's.
+            tags: More tags of the asset.
+        """
+        asset = health_asset(self.name, owner=owner or self.owner, tags=tags or {})
+        self.assets.append(asset)
+        return asset
 
     @property
     def _nodes(self) -> NodeFactory:

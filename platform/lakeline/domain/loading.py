@@ -36,5 +36,6 @@ def load_domain(package: ModuleType) -> Domain:
     domains = {value.name: value for value in values if isinstance(value, Domain)}
     if len(domains) != 1:
         raise NoDomainError(package.__name__, sorted(domains))
-    require_triggers(nodes())
-    return next(iter(domains.values()))
+    domain = next(iter(domains.values()))
+    require_triggers(nodes(), domain.name)
+    return domain

@@ -1,6 +1,6 @@
 """What a domain knows of one of its assets beyond what Dagster keeps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,12 @@ def node_of(asset: dg.AssetsDefinition) -> Node:
             asset.key.to_user_string() if isinstance(asset, dg.AssetsDefinition) else asset
         )
     return node
+
+
+def nodes_of(assets: Iterable[dg.AssetsDefinition]) -> dict[str, Node]:
+    """What domains know of the assets that they made, by ``domain/name``; others are left out."""
+    keys = (key for one in assets for key in one.keys)
+    return {_NODES[key].asset: _NODES[key] for key in keys if key in _NODES}
 
 
 def nodes() -> dict[str, Node]:

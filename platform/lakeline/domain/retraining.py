@@ -4,8 +4,9 @@ A model may watch a report of its own scores, which is declared after it. Such a
 then looks whether there is one. Watching is no dependency, so that nothing goes in a circle.
 """
 
+import datetime as dt
 import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import dagster as dg
 
@@ -42,7 +43,7 @@ def policy_of(
     retrain_on: Sequence[Trigger],
     cooldown: str,
     at_most: tuple[int, str],
-    metric: str,
+    gate: GateRules,
 ) -> Retrain:
     """The policy that a declaration states; which reports there are is not looked at yet.
 
@@ -52,7 +53,7 @@ def policy_of(
         retrain_on: Reports, or pairs of a report and one of its checks.
         cooldown: Least time between two trainings.
         at_most: How many trainings in how long a period.
-        metric: What the gate compares by.
+        gate: How challengers are judged.
 
     Raises:
         RetrainingError: The limits cannot be.
@@ -69,7 +70,8 @@ def policy_of(
         cooldown=duration(cooldown),
         at_most=count,
         per=duration(period),
-        metric=metric,
+        metric=gate.metric,
+        holdout=dt.timedelta(days=gate.days),
     )
     if policy.cooldown > policy.per:
         raise RetrainingError(
@@ -95,11 +97,12 @@ def gate_rules(model: str, *, metric: str, holdout: str) -> GateRules:
     return GateRules(metric=metric).over(days)
 
 
-def require_triggers(nodes: Mapping[str, Node]) -> None:
+def require_triggers(nodes: Mapping[str, Node], domain: str | None = None) -> None:
     """Refuse models that watch what cannot be.
 
     Args:
         nodes: Every asset that there is, by ``domain/name``.
+        domain: Look at watched reports of this domain alone, since others may not be loaded yet; None looks at all.
 
     Raises:
         TriggerError: A report is unknown, is none, has no such check, or has nothing to do with the model.
@@ -107,7 +110,8 @@ def require_triggers(nodes: Mapping[str, Node]) -> None:
     for node in nodes.values():
         policy: Retrain | None = node.extras.get("retrain")
         for report, check in policy.on if policy else ():
-            _require(node, report, check, nodes)
+            if domain in (None, report.partition("/")[0]):
+                _require(node, report, check, nodes)
 
 
 def _require(model: Node, name: str, check: str, nodes: Mapping[str, Node]) -> None:
@@ -170,6 +174,7 @@ def _reports(nodes: Mapping[str, Node]) -> str:
 
 
 def _unknown(name: str, nodes: Mapping[str, Node]) -> str:
-    near: Iterable[str] = difflib.get_close_matches(name, nodes, n=1, cutoff=0.6)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"The reports are {_reports(nodes)}."
+    by_last = {one.rpartition("/")[2]: one for one in nodes}
+    near = difflib.get_close_matches(name.rpartition("/")[2], by_last, n=1, cutoff=0.6)
+    hint = f"Did you mean {by_last[near[0]]}?" if near else f"The reports are {_reports(nodes)}."
     return f"which does not exist. {hint}"

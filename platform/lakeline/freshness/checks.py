@@ -10,7 +10,7 @@ import dagster as dg
 from lakeline.freshness.decision import Decision, Plan
 from lakeline.freshness.fresh import Freshness, freshness, sentence
 from lakeline.freshness.graph import Graph
-from lakeline.freshness.reconcile import reconcile
+from lakeline.freshness.reasons import present_plan
 from lakeline.ledger import State
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def checks_of(nodes: "Iterable[Node]", *, clock_key: str) -> dg.AssetChecksDefin
 def present_states(graph: Graph, ledger: "Ledger", now: dt.datetime) -> list[State]:
     """What both checks would say, without changing anything."""
     promised = [name for name, one in graph.vertices.items() if one.promise is not None]
-    plan = reconcile(graph, ledger, now=now)
+    plan = present_plan(graph, ledger, now)
     return states_of(graph, plan, freshness(graph, ledger, now, promised))
 
 

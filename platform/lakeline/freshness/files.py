@@ -52,7 +52,7 @@ class Files:
         source: As `sources.source_of` names it.
         settle_s: Seconds that a file must have been left alone.
         files_a_day: How many files make a day complete; a day with fewer waits.
-        has_gaps: Whether days may have no files for good; else a missing day holds the watermark back.
+        in_order: Whether a day waits until no day before it is missing; else days may have no files for good.
         look_back_days: How many days are looked at, today included; what is known of earlier ones stays. None: all.
         limit: Files looked at, at most.
         wall: This machine's clock, which the dates of files are held against.
@@ -63,7 +63,7 @@ class Files:
     names: FileNames
     settle_s: float
     files_a_day: int = 1
-    has_gaps: bool = False
+    in_order: bool = False
     look_back_days: int | None = None
     limit: int = _LIMIT
     wall: Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
@@ -115,7 +115,7 @@ class Files:
         self, by_day: Mapping[str, list[LandedFile]], waiting: Mapping[str, str], now: dt.datetime
     ) -> Look:
         first = self._first_looked_at(now)
-        watermark = lambda days: complete_days(days, now, has_gaps=self.has_gaps)  # noqa: E731
+        watermark = lambda days: complete_days(days, now, is_in_order=self.in_order)  # noqa: E731
         return Look(
             where=str(self.place),
             versions={
@@ -125,6 +125,7 @@ class Files:
             },
             is_left=lambda day: day in waiting or day < first,
             watermark=watermark if self.names.is_daily else lambda _: None,
+            is_in_order=self.in_order,
             notes=tuple(
                 f"'{self.source}' waits for {day or 'its files'}: {why}."
                 for day, why in sorted(waiting.items())
@@ -214,7 +215,7 @@ def folder(
         path: The folder.
         pattern: As `FileNames` takes it, such as ``%Y/orders-%Y-%m-%d.csv``.
         settle_s: Seconds that a file must have been left alone.
-        more: files_a_day, has_gaps, look_back_days, limit, as `Files` has them.
+        more: files_a_day, in_order, look_back_days, limit, as `Files` has them.
 
     Raises:
         PatternError: The pattern says part of a day.
@@ -244,7 +245,7 @@ def bucket(
         prefix: Of the keys, ending in ``/`` where it is a folder.
         connection: What dagster-aws's ``S3Resource`` is made with, such as ``endpoint_url``, where it is not the machine's own.
         settle_s: Seconds that an object must have been left alone; an object is never seen half written.
-        more: files_a_day, has_gaps, look_back_days, limit, as `Files` has them.
+        more: files_a_day, in_order, look_back_days, limit, as `Files` has them.
 
     Raises:
         PatternError: The pattern says part of a day.

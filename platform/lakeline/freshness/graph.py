@@ -146,6 +146,15 @@ class Graph:
         return {name: rank for rank, name in enumerate(self.order)}
 
     @cached_property
+    def depths(self) -> dict[str, int]:
+        """Steps from each vertex up to the farthest one that reads nothing."""
+        found: dict[str, int] = {}
+        for name in self.order:
+            reads = self.vertices[name].reads
+            found[name] = max((found[edge.upstream] + 1 for edge in reads), default=0)
+        return found
+
+    @cached_property
     def models(self) -> frozenset[str]:
         """Names of the models."""
         return frozenset(name for name, one in self.vertices.items() if one.kind == "model")

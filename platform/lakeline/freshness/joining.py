@@ -7,6 +7,7 @@ that failed are tried in ever smaller pieces, so that one bad day does not hold 
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from lakeline.freshness.graph import Pair
 from lakeline.window import Window, day_start
@@ -16,18 +17,20 @@ GAP_DAYS = 366
 PIECES = 4
 """Pieces into which a run's days are cut after each failure."""
 
+Exist = Callable[[Collection[Pair]], bool]
+
 
 def joined(
     going: Mapping[Pair, set[Pair]],
     failures: Mapping[Pair, int],
-    existing: Callable[[str], Collection[str]],
+    exist: Exist,
 ) -> list[set[Pair]]:
     """The partitions of each run.
 
     Args:
         going: Partitions that can go, with those they read that go with them; upstream first.
         failures: How often partitions failed with their present inputs and code.
-        existing: Partitions of an asset that exist.
+        exist: Tells whether some partitions are all there.
 
     Returns:
         Sets of pairs that can each be built alone. A pair that reads from two of them is in none: its turn comes when
@@ -35,8 +38,20 @@ def joined(
     """
     runs = []
     for group, failed in _connected(going, failures):
-        runs += _apart(group, _pieces(group, failed, existing), going)
+        days = len({key for _, key in group if key})
+        runs += _split(group, going, exist, size=max(1, -(-days // PIECES**failed)))
     return runs
+
+
+def _split(
+    group: Sequence[Pair], going: Mapping[Pair, set[Pair]], exist: Exist, *, size: int
+) -> list[set[Pair]]:
+    """Runs of at most ``size`` days; what one leaves to another may be a hole in its range, so each is looked at again."""
+    pieces = _pieces(group, exist, size=size)
+    if len(pieces) <= 1:
+        return [set(group)]
+    apart = _apart(group, pieces, going)
+    return [run for one in apart for run in _split(one, going, exist, size=size)]
 
 
 def _connected(
@@ -71,39 +86,54 @@ def _neighbours(
     return [(group, failed) for (_, failed), group in found.items()]
 
 
-def _pieces(
-    group: Sequence[Pair], failures: int, existing: Callable[[str], Collection[str]]
-) -> list[set[str]]:
-    """Days that may share a run: cut at wide gaps and at partitions that nobody builds, smaller after each failure."""
+@dataclass(slots=True)
+class _Piece:
+    """Days that may share a run.
+
+    Attributes:
+        days: Those on which something is built.
+        spanned: Every day from the first to the last.
+        assets: All that is built on any of them.
+    """
+
+    days: list[str] = field(default_factory=list)
+    spanned: list[str] = field(default_factory=list)
+    assets: set[str] = field(default_factory=set)
+
+    def claimed(self, day: str, assets: set[str]) -> list[Pair]:
+        """Partitions that the range would claim beyond what it builds, if it went on to ``day``."""
+        between = _days_between(self.days[-1], day)
+        skipped = [(asset, one) for asset in self.assets | assets for one in between]
+        skipped += [(asset, day) for asset in self.assets - assets]
+        return skipped + [(asset, one) for asset in assets - self.assets for one in self.spanned]
+
+    def add(self, day: str, assets: set[str]) -> None:
+        """Go on to ``day``."""
+        between = _days_between(self.days[-1], day) if self.days else ()
+        self.days.append(day)
+        self.spanned += (*between, day)
+        self.assets |= assets
+
+
+def _pieces(group: Iterable[Pair], exist: Exist, *, size: int) -> list[set[str]]:
+    """Days that may share a run: cut at wide gaps and at partitions that nobody builds."""
     assets_of: dict[str, set[str]] = {}
     for asset, key in group:
         if key:
             assets_of.setdefault(key, set()).add(asset)
-    days = sorted(assets_of)
-    size = max(1, -(-len(days) // PIECES**failures)) if failures else len(days)
-    pieces: list[list[str]] = []
-    for day in days:
-        fits = pieces and len(pieces[-1]) < size and _gap(pieces[-1][-1], day) <= GAP_DAYS
-        if not fits or _has_hole([*pieces[-1], day], assets_of, existing):
-            pieces.append([])
-        pieces[-1].append(day)
-    return [set(piece) for piece in pieces]
+    pieces: list[_Piece] = []
+    for day, assets in sorted(assets_of.items()):
+        if not pieces or not _fits(pieces[-1], day, assets, size=size, exist=exist):
+            pieces.append(_Piece())
+        pieces[-1].add(day, assets)
+    return [set(piece.days) for piece in pieces]
 
 
-def _has_hole(
-    days: Sequence[str],
-    assets_of: Mapping[str, set[str]],
-    existing: Callable[[str], Collection[str]],
-) -> bool:
-    """Whether a range would claim partitions that neither exist nor are built."""
-    before, last = days[-2], days[-1]
-    assets = set().union(*(assets_of[day] for day in days))
-    between = _days_between(before, last)
-    for asset in assets:
-        lacking = [day for day in (*days, *between) if asset not in assets_of.get(day, ())]
-        if lacking and not set(lacking) <= set(existing(asset)):
-            return True
-    return False
+def _fits(piece: _Piece, day: str, assets: set[str], *, size: int, exist: Exist) -> bool:
+    """Whether a piece can go on to ``day`` without claiming a partition that neither exists nor is built."""
+    if len(piece.days) >= size or _gap(piece.days[-1], day) > GAP_DAYS:
+        return False
+    return exist(piece.claimed(day, assets))
 
 
 def _days_between(before: str, day: str) -> tuple[str, ...]:
@@ -121,18 +151,20 @@ def _gap(before: str, day: str) -> int:
 
 def _apart(
     group: Iterable[Pair], pieces: list[set[str]], going: Mapping[Pair, set[Pair]]
-) -> list[set[Pair]]:
-    """The pairs of each piece, without those that read from another piece."""
-    if len(pieces) <= 1:
-        return [set(group)]
+) -> list[list[Pair]]:
+    """The pairs of each piece, without those that read from another piece.
+
+    What has no partition and reads nothing that is going belongs to no piece and goes first, in a run of its own.
+    """
+    first, nowhere = len(pieces), -1
     place: dict[Pair, int] = {}
     for pair in group:  # upstream first
-        homes = {place.get(one, -1) for one in going[pair]}
+        homes = {place.get(one, nowhere) for one in going[pair]}
         own = next((i for i, piece in enumerate(pieces) if pair[1] in piece), None)
-        home = own if own is not None else min(homes, default=-1)
-        place[pair] = home if homes <= {home} else -1
-    runs: list[set[Pair]] = [set() for _ in pieces]
+        home = own if own is not None else min(homes, default=first)
+        place[pair] = home if homes <= {home} else nowhere
+    runs: list[list[Pair]] = [[] for _ in range(first + 1)]
     for pair, home in place.items():
-        if home >= 0:
-            runs[home].add(pair)
+        if home != nowhere:
+            runs[home].append(pair)
     return [run for run in runs if run]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from lakeline.errors import LedgerError, SourceError, names
 from lakeline.freshness.patience import Patience, PatienceError
 from lakeline.ledger import State
-from lakeline.window import DAY, contiguous, day_start
+from lakeline.window import DAY, contiguous, day_start, shift
 
 if TYPE_CHECKING:
     from lakeline.ledger import Ledger
@@ -100,8 +100,11 @@ class Look:
     Attributes:
         where: The place, for errors; no secrets.
         versions: Of each partition that is there, a text that changes when its content does.
-        is_left: Whether a partition was not looked at, so that what is known of it is to stay.
         watermark: From all partitions that the source then has.
+        is_left: Whether a partition was not looked at, so that what is known of it is to stay.
+        is_in_order: Whether a day waits until the days between it and those before it are there.
+        takes_open_days: Whether a day is taken once it has begun; else it waits until it is over, so that it is whole when
+            it is built.
         notes: For people.
     """
 
@@ -109,6 +112,8 @@ class Look:
     versions: Mapping[str, str]
     watermark: Callable[[Collection[str]], dt.datetime | None]
     is_left: Callable[[str], bool] = lambda _: False
+    is_in_order: bool = False
+    takes_open_days: bool = False
     notes: tuple[str, ...] = ()
 
 
@@ -119,40 +124,46 @@ def record(ledger: "Ledger", source: str, look: Look, *, now: dt.datetime) -> Ob
         SourceVanishedError: Everything would be gone.
     """
     known = ledger.versions(source)
+    waiting = _waiting(look, known, now)
+    seen = {key: one for key, one in look.versions.items() if key not in waiting}
     left = {
-        key: one for key, one in known.items() if key not in look.versions and look.is_left(key)
+        key: one
+        for key, one in known.items()
+        if key not in seen and (look.is_left(key) or key in waiting)
     }
-    versions = {**left, **look.versions}
+    versions = {**left, **seen}
     if known and not versions:
         raise SourceVanishedError(source, look.where, known)
     watermark = look.watermark(versions)
     changed = ledger.observe(
         source, versions, watermark=watermark, observed_ts=now, is_complete=True
     )
-    went_back = _note_backwards(ledger, source, now)
-    return Observation(changed=changed, watermark=watermark, notes=(*went_back, *look.notes))
+    waits = (
+        [f"'{source}' waits with {names(sorted(waiting), 3)}: {_why(waiting)}."] if waiting else []
+    )
+    notes = (*_note_backwards(ledger, source, now), *waits, *look.notes)
+    return Observation(changed=changed, watermark=watermark, notes=notes)
 
 
-def complete_days(days: Collection[str], now: dt.datetime, *, has_gaps: bool) -> dt.datetime | None:
-    """Up to when a source of daily partitions is complete: the end of its last day, or of the last before one is missing.
-
-    A day that is not over by ``now`` does not count, so that a file of a day to come promises nothing.
+def complete_days(
+    days: Collection[str], now: dt.datetime, *, is_in_order: bool = False
+) -> dt.datetime | None:
+    """Up to when a source of daily partitions is complete: the end of its last day that is over.
 
     Args:
         days: Those that it has, as ``YYYY-MM-DD``.
         now: The present.
-        has_gaps: Whether days may be missing for good, such as weekends.
+        is_in_order: Whether no day may be missing, so that only those before the first gap count.
 
     >>> noon = dt.datetime(2026, 1, 5, 12, tzinfo=dt.UTC)
     >>> days = ["2026-01-01", "2026-01-02", "2026-01-04", "2026-01-05"]
-    >>> [f"{complete_days(days, noon, has_gaps=some):%d}" for some in (False, True)]
-    ['03', '05']
+    >>> [f"{complete_days(days, noon, is_in_order=some):%d}" for some in (False, True)]
+    ['05', '03']
     """
-    over = [day for day in days if day_start(day) + DAY <= now]
+    over = [day for day in days if _is_over(day, now)]
     if not over:
         return None
-    last = max(over) if has_gaps else contiguous(over)[0][1]
-    return day_start(last) + DAY
+    return day_start(contiguous(over)[0][1] if is_in_order else max(over)) + DAY
 
 
 def look_at(
@@ -193,6 +204,32 @@ def landing_states(
             for source, error in failed.items()
         ),
     ]
+
+
+def _waiting(look: Look, known: Collection[str], now: dt.datetime) -> dict[str, str]:
+    """Days that are there and not taken yet, each with why."""
+    days = {day for day in look.versions if day}
+    has_come = _has_begun if look.takes_open_days else _is_over
+    why = "not begun yet" if look.takes_open_days else "not over yet"
+    found = {day: why for day in days if not has_come(day, now)}
+    kept = {day for day in known if day and look.is_left(day)}
+    if look.is_in_order and (ordered := contiguous(sorted((days - found.keys()) | kept))):
+        last = ordered[0][1]
+        late = (day for day in days - found.keys() if day > last and day not in known)
+        found |= dict.fromkeys(late, f"{shift(last, 1)} is missing")
+    return found
+
+
+def _why(waiting: Mapping[str, str]) -> str:
+    return " and ".join(sorted(set(waiting.values())))
+
+
+def _has_begun(day: str, now: dt.datetime) -> bool:
+    return day_start(day) <= now
+
+
+def _is_over(day: str, now: dt.datetime) -> bool:
+    return day_start(day) + DAY <= now
 
 
 def _told(source: str, error: Exception) -> Exception:

@@ -42,9 +42,10 @@ class Query:
         url: SQLAlchemy URL of the database; never shown with its password.
         sql: First column the day (a date, a timestamp or ``YYYY-MM-DD…``), the others its version. ``:since`` stands for
             the first day that is looked at.
-        watermark_sql: One value, the moment up to which the data is complete; without it, the days tell.
+        watermark_sql: One value, the moment up to which the data is complete: the day under way is taken too, again
+            whenever it changes. None goes by the days, and takes each when it is over.
         is_daily: Whether the first column is a day; else there is one row, all of whose columns are the version.
-        has_gaps: Whether days may have no rows for good; else a missing day holds the watermark back.
+        in_order: Whether a day waits until no day before it is missing; else days may have no rows for good.
         look_back_days: How many days are looked at, today included; what is known of earlier ones stays. None: all.
         limit: Rows of the result, at most.
     """
@@ -54,7 +55,7 @@ class Query:
     sql: str
     watermark_sql: str | None = None
     is_daily: bool = True
-    has_gaps: bool = False
+    in_order: bool = False
     look_back_days: int | None = None
     limit: int = 100_000
 
@@ -79,6 +80,8 @@ class Query:
             versions={key: one for key, one in self._versions(rows).items() if key >= since},
             watermark=lambda days: self._watermark(days, until, now),
             is_left=lambda day: day < since,
+            is_in_order=self.in_order,
+            takes_open_days=self.watermark_sql is not None,
         )
         return record(ledger, self.source, look, now=now)
 
@@ -97,9 +100,10 @@ class Query:
         engine = self._engine()
         try:
             with engine.connect() as connection:
-                rows = connection.execute(statement).fetchmany(self.limit + 1)
+                # Asked first: what lands in between is seen, and not promised yet.
                 asked = sa.text(self.watermark_sql) if self.watermark_sql else None
                 until = connection.execute(asked).scalar() if asked is not None else None
+                rows = connection.execute(statement).fetchmany(self.limit + 1)
         except SQLAlchemyError as error:
             advice = "Check that the server answers, the user may read, and the query runs there by hand."
             reason = getattr(error, "orig", None) or error
@@ -130,7 +134,7 @@ class Query:
         if not self.is_daily:
             if len(rows) > 1:
                 raise QueryResultError(self.source, f"gives {len(rows)} rows, and is not daily")
-            return {WHOLE: _text(row) for row in rows}
+            return {WHOLE: _text(rows[0])} if rows else {}
         found: dict[str, str] = {}
         for row in rows:
             day = self._day(row[0])
@@ -153,7 +157,7 @@ class Query:
 
     def _watermark(self, days: Collection[str], until: Any, now: dt.datetime) -> dt.datetime | None:
         if self.watermark_sql is None:
-            return complete_days(days, now, has_gaps=self.has_gaps) if self.is_daily else None
+            return complete_days(days, now, is_in_order=self.in_order) if self.is_daily else None
         if until is None:
             return None
         try:

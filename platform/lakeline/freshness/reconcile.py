@@ -79,7 +79,7 @@ def _groups(search: Search) -> list[set[Pair]]:
         for pair in search.going
         if pair in attempts and attempts[pair].key == search.view.key(pair)
     }
-    return [one for one in joined(search.going, failures, search.view.keys) if _roots(search, one)]
+    return [one for one in joined(search.going, failures, search.view.exist) if _roots(search, one)]
 
 
 def _roots(search: Search, pairs: set[Pair]) -> list[Pair]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.decision import InFlight, Plan
-from lakeline.freshness.graph import Graph, Pair
+from lakeline.freshness.graph import Graph, Pair, Vertex
 from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.reconcile import reconcile
 from lakeline.freshness.view import View
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 SLICE_PARTITIONS = 20_000
 """Partitions that a tick compares anew, whether or not something marked them: some tens of milliseconds."""
+
+SWEPT_AT_ONCE = 50
+"""Assets whose partitions are held in memory together while they are compared."""
 
 FINGERPRINT = "declared"
 """Name of the ledger's state that holds how an asset was declared when it was last looked at as a whole."""
@@ -53,7 +56,7 @@ class Reconciler:
         view = View(self.graph, self.ledger)
         changes = self.ledger.changes()
         added = self._reached(view, changes.pairs, now) | self._redeclared(view, now)
-        added |= self._slice(view, now)
+        added |= self._slice(now)
         agenda = {**dict.fromkeys(added, now), **self.ledger.agenda()}
         plan = reconcile(
             self.graph,
@@ -109,15 +112,14 @@ class Reconciler:
         Args:
             everything: Whether to compare every partition, as ``verify`` does.
         """
-        view = View(self.graph, self.ledger)
         if everything:
-            return self._swept(view, self.graph.order, now)
+            return self._swept(self.graph.order, now)
+        view = View(self.graph, self.ledger)
         return self._reached(view, self.ledger.changes().pairs, now) | self._redeclared(view, now)
 
     def verify(self, now: dt.datetime) -> set[Pair]:
         """Compare everything anew and put on the agenda what is not as it should be; returns what was found."""
-        view = View(self.graph, self.ledger)
-        found = self._swept(view, self.graph.order, now)
+        found = self._swept(self.graph.order, now)
         self.ledger.settle_agenda(seq=None, add=found, remove=(), now=now)
         return found
 
@@ -168,7 +170,7 @@ class Reconciler:
                 fresh_names.append(name)
             elif known[name] != _digest(vertex.fingerprint) and vertex.kind not in _NOT_SWEPT:
                 found |= {(name, key) for key in view.possible_keys(vertex, now)}
-        return found | self._swept(view, fresh_names, now)
+        return found | self._swept(fresh_names, now)
 
     def _remember_declared(self, now: dt.datetime) -> None:
         states = [
@@ -178,7 +180,7 @@ class Reconciler:
         self.ledger.set_states(states, now)
         self._declared_seen = True
 
-    def _slice(self, view: View, now: dt.datetime) -> set[Pair]:
+    def _slice(self, now: dt.datetime) -> set[Pair]:
         """What a comparison of the next few assets finds."""
         reach = self.ledger.reach()
         chosen: list[str] = []
@@ -188,29 +190,35 @@ class Reconciler:
             self._next += 1
             chosen.append(name)
             partitions += 1 + (reach[name].partitions if name in reach else 0)
-        return self._swept(view, chosen, now)
+        return self._swept(chosen, now)
 
-    def _swept(self, view: View, assets: Sequence[str], now: dt.datetime) -> set[Pair]:
+    def _swept(self, assets: Sequence[str], now: dt.datetime) -> set[Pair]:
         """Partitions of some assets that are missing, marked, or built by other code."""
-        wrong = self.ledger.verify(assets)
-        found = {pair for pair in wrong if pair[0] in self.graph.vertices}
-        for name in assets:
-            vertex = self.graph.vertices[name]
-            if vertex.kind in _NOT_SWEPT:
-                continue
-            have = set(view.keys(name))
-            found |= {(name, key) for key in view.possible_keys(vertex, now) if key not in have}
-            found |= {(name, key) for key in self._stale(vertex.name, view)}
+        found: set[Pair] = set()
+        for start in range(0, len(assets), SWEPT_AT_ONCE):
+            some = assets[start : start + SWEPT_AT_ONCE]
+            wrong = self.ledger.verify(some)
+            found |= {pair for pair in wrong if pair[0] in self.graph.vertices}
+            built = [self.graph.vertices[name] for name in some]
+            found |= self._compared([one for one in built if one.kind not in _NOT_SWEPT], now)
         return found
 
-    def _stale(self, name: str, view: View) -> Iterable[str]:
-        vertex = self.graph.vertices[name]
-        if not vertex.is_partitioned:
-            return [WHOLE]
-        marked = set(self.ledger.marked_of(name))
-        if not vertex.rebuilds_on_code:
-            return marked
-        return marked | self.ledger.built_by_other_code(name, vertex.code_version)
+    def _compared(self, vertices: Sequence[Vertex], now: dt.datetime) -> set[Pair]:
+        # A view of its own, which is forgotten with its keys: a graph may have ten million.
+        view = View(self.graph, self.ledger)
+        view.load_keys(
+            {edge.upstream for one in vertices for edge in one.reads}
+            | {one.name for one in vertices}
+        )
+        found: set[Pair] = set()
+        for one in vertices:
+            missing = set(view.possible_keys(one, now)).difference(view.keys(one.name))
+            found |= {(one.name, key) for key in missing}
+        parted = [one for one in vertices if one.is_partitioned]
+        found |= {(one.name, WHOLE) for one in vertices if not one.is_partitioned}
+        return found | self.ledger.stale_of(
+            {one.name: one.code_version if one.rebuilds_on_code else None for one in parted}
+        )
 
 
 def _digest(text: str) -> str:

@@ -24,6 +24,7 @@ TRAINING = "training"
 """Name of the state in which the ledger holds the newest trainings of a model."""
 
 KEPT_TRAININGS = 50
+ONE_DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,6 +37,8 @@ class Retrain:
         at_most: Trainings within ``per``.
         per: Length of the period that ``at_most`` counts in, back from now.
         metric: What the gate compares.
+        holdout: Newest days, which judge a challenger. One that may not learn from more than the champion did has
+            nothing to win with, unless its code or its features are others.
     """
 
     on: tuple[tuple[str, str], ...] = ()
@@ -43,6 +46,7 @@ class Retrain:
     at_most: int = 3
     per: dt.timedelta = dt.timedelta(days=30)
     metric: str = "brier"
+    holdout: dt.timedelta = dt.timedelta(0)
 
     def watches(self, report: str, check: str) -> bool:
         """Whether a failure of the check is a reason.
@@ -118,10 +122,15 @@ def reason_to_train(  # noqa: PLR0913 - each is one fact, all named
         return Verdict(due=False, reason="its inputs have changed, which alone is no reason")
     reason = "; ".join(reasons)
     until = policy.not_before(trained, now)
-    if until is None:
-        return Verdict(due=True, reason=reason)
-    held = _held_back(policy, trained, until)
-    return Verdict(due=False, reason=f"{reason}; {held}", not_before=until)
+    if until is not None:
+        held = _held_back(policy, trained, until)
+        return Verdict(due=False, reason=f"{reason}; {held}", not_before=until)
+    # A day more than the holdout, or the challenger's window would end where the champion's does.
+    news = watermark + policy.holdout + ONE_DAY if watermark is not None and policy.holdout else now
+    if now < news and not (code_changed or features_changed):
+        held = f"a challenger would know no more than the champion before {news:%Y-%m-%d %H:%M}"
+        return Verdict(due=False, reason=f"{reason}; {held}", not_before=news)
+    return Verdict(due=True, reason=reason)
 
 
 def _of_age(

@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from lakeline.freshness.alerts import announce
-from lakeline.freshness.budget import Budget
+from lakeline.freshness.budget import BUDGET, Budget
 from lakeline.freshness.checks import CONSISTENT, FRESH, evaluation, states_of
 from lakeline.freshness.declared import graph_of
 from lakeline.freshness.fresh import freshness
+from lakeline.freshness.outside import Watch
 from lakeline.freshness.plan_tags import CAUSE, tags_of
 from lakeline.freshness.reconciler import Reconciler
 from lakeline.freshness.runs import ended_badly, in_flight
-from lakeline.freshness.sources import observe
+from lakeline.freshness.sources import READABLE, observe
 from lakeline.ledger import State
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERVAL_S = 30
-SOURCE = "source"
-"""Name of the ledger's state that says whether a source could be observed."""
 
 
 def reconcile_sensor(
@@ -48,7 +47,7 @@ def reconcile_sensor(
     """The sensor for assets of domains.
 
     Args:
-        assets: All of a code location's, so that everything they read is among them.
+        assets: All of a code location's, so that everything they read is among them; what no domain made is left alone.
         name: Of the sensor; runs carry it as their cause.
         budget: How much may be under way, and how patiently failures are tried again.
         clock_key: Resource with a ``clock``, which says what time it is.
@@ -56,32 +55,40 @@ def reconcile_sensor(
         is_running: Whether it runs unless a person stops it.
         interval_s: Shortest time between two ticks, in seconds.
     """
-    from lakeline.domain.node import node_of
+    from lakeline.domain.health import pages_of
+    from lakeline.domain.node import nodes_of
 
-    nodes = {node.asset: node for node in map(node_of, assets)}
+    nodes = nodes_of(assets)
+    mine = [asset for asset in assets if asset.keys & {_key(name) for name in nodes}]
+    pages = pages_of(assets)
     graph = graph_of(nodes)
     sources = {node.extras["source_key"] for node in nodes.values() if node.source is not None}
-    checks = {asset.key: [spec.key for spec in asset.check_specs] for asset in assets}
-    held: list[Reconciler] = []
+    checks = {asset.key: [spec.key for spec in asset.check_specs] for asset in mine}
+    held: list[tuple[Reconciler, Watch]] = []
 
     @dg.sensor(
         name=name,
-        target=list(assets),
+        target=mine,
         default_status=dg.DefaultSensorStatus.RUNNING
         if is_running
         else dg.DefaultSensorStatus.STOPPED,
         minimum_interval_seconds=interval_s,
         required_resource_keys={"lakehouse", clock_key, *sources},
+        metadata={BUDGET: dg.MetadataValue.json((budget or Budget()).as_json())},
         description="Builds what is missing or was built from something that has changed since, and tells what is fresh.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         ledger = context.resources.lakehouse.ledger
         now = getattr(context.resources, clock_key).clock.now()
         if not held:
-            held.append(Reconciler(graph, ledger, budget))
+            # Not before: what a table is to be brings in all that it takes to write one.
+            targets = [node.target for node in nodes.values() if node.contract is not None]
+            held.append((Reconciler(graph, ledger, budget), Watch(targets)))
+        reconciler, watch = held[0]
+        watch.look(context.resources.lakehouse.lake, ledger, now)
         unread = observe_all(ledger, nodes, context.resources, now)
-        plan = tick(held[0], context.instance, name, now)
-        tell(context.instance, held[0], plan, channels)
+        plan = tick(reconciler, context.instance, name, now)
+        tell(context.instance, reconciler, plan, channels, pages=pages)
         requests = [_request(run, name, checks) for run in plan.runs]
         return dg.SensorResult(run_requests=requests, skip_reason=None if requests else _idle(plan, unread))  # fmt: skip
 
@@ -104,7 +111,7 @@ def observe_all(
             log.warning("The source of %s cannot be observed: %s", node.asset, error)
             said = f"The source of {node.asset} cannot be observed: {error}"
             unread.append(said)
-        states.append(State(asset=node.asset, partition="", name=SOURCE, state="unread" if said else "read", detail={"said": said}))  # fmt: skip
+        states.append(State(asset=node.asset, partition="", name=READABLE, state="unread" if said else "read", detail={"said": said}))  # fmt: skip
     ledger.set_states(states, now)
     return unread
 
@@ -123,8 +130,18 @@ def tell(
     reconciler: Reconciler,
     plan: "Plan",
     channels: "Sequence[Channel]" = (),
+    *,
+    pages: Sequence[dg.AssetKey] = (),
 ) -> "Sequence[StateChange]":
-    """Report the checks whose state has changed, and alert people; returns the changes."""
+    """Report the checks whose state has changed, and alert people; returns the changes.
+
+    Args:
+        instance: Told.
+        reconciler: Whose graph and ledger.
+        plan: What it decided.
+        channels: Where alerts go.
+        pages: Health pages of domains, which are told anew where a check has changed its state.
+    """
     promised = [name for name, one in reconciler.graph.vertices.items() if one.promise is not None]
     fresh = freshness(reconciler.graph, reconciler.ledger, plan.now, promised)
     states = states_of(reconciler.graph, plan, fresh)
@@ -137,18 +154,28 @@ def tell(
         # Reported before it is written down: a crash in between says it twice, never not at all.
         if said.get((state.asset, state.name)) != state.state:
             instance.report_runless_asset_event(evaluation(state))
-    return announce(reconciler.ledger, states, channels, now=plan.now, plan=plan, fresh=fresh)
+    changes = announce(reconciler.ledger, states, channels, now=plan.now, plan=plan, fresh=fresh)
+    if pages:
+        from lakeline.domain.health import tell_pages
+
+        wall = dt.datetime.now(dt.UTC)
+        tell_pages(instance, reconciler.graph, reconciler.ledger, plan, pages=pages, states=states, wall=wall)  # fmt: skip
+    return changes
 
 
 def _request(
     run: "RunPlan", cause: str, checks: Mapping[dg.AssetKey, Sequence[dg.AssetCheckKey]]
 ) -> dg.RunRequest:
-    keys = [dg.AssetKey(asset.split("/")) for asset in run.steps]
+    keys = [_key(asset) for asset in run.steps]
     return dg.RunRequest(
         asset_selection=keys,
         asset_check_keys=[check for key in keys for check in checks[key]],
         tags=tags_of(run, cause),
     )
+
+
+def _key(asset: str) -> dg.AssetKey:
+    return dg.AssetKey(asset.split("/"))
 
 
 def _idle(plan: "Plan", unread: Sequence[str]) -> str:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from lakeline.ledger import Ledger
 
 PREFIX = "source:"
+READABLE = "source"
+"""Name of the ledger's state that says whether an asset's source could be observed: ``read`` or ``unread``."""
 PUBLISHED = "published"
 """Version of a partition whose source tells no version."""
 
@@ -54,6 +56,20 @@ def observe(ledger: "Ledger", node: "Node", source: Any) -> tuple[str, ...]:
         observed_ts=dt.datetime.now(dt.UTC),
         is_complete=True,
     )
+
+
+def unread(ledger: "Ledger", domain: str = "") -> list[str]:
+    """What went wrong with each source that could not be observed when it was looked at last, and since when.
+
+    Args:
+        ledger: Only read.
+        domain: Name of the domain whose assets' sources are meant; empty for all.
+    """
+    return [
+        f"{one.detail.get('said', one.asset)} (since {one.since_ts:%Y-%m-%d %H:%M})"
+        for one in ledger.states(name=READABLE)
+        if one.state == "unread" and one.asset.startswith(f"{domain}/" if domain else "")
+    ]
 
 
 def _versions(node: "Node", source: Any, until: dt.datetime | None) -> Mapping[str, str] | None:

@@ -7,7 +7,6 @@ settle for what they have, and stop the search.
 """
 
 import datetime as dt
-import heapq
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
@@ -69,18 +68,33 @@ class Search:
         return self
 
     def _in_order(self) -> None:
-        """Each asset after everything it reads; an asset that comes up is pushed once."""
-        ranks = self.graph.ranks
-        queue = [ranks[name] for name in self._candidates if name in ranks]
-        heapq.heapify(queue)
-        queued = set(queue)
-        while queue:
-            vertex = self.graph.vertices[self.graph.order[heapq.heappop(queue)]]
-            self._visit(vertex, self._candidates[vertex.name])
-            for reader, edge in self.graph.readers.get(vertex.name, ()):
-                if self._follow(vertex.name, reader, edge) and ranks[reader.name] not in queued:
-                    queued.add(ranks[reader.name])
-                    heapq.heappush(queue, ranks[reader.name])
+        """Level by level, so that each asset comes after everything it reads, and the ledger is asked once a level."""
+        depths, ranks = self.graph.depths, self.graph.ranks
+        waiting: dict[int, set[str]] = {}
+        for name in self._candidates:
+            if name in depths:
+                waiting.setdefault(depths[name], set()).add(name)
+        while waiting:
+            level = sorted(waiting.pop(min(waiting)), key=ranks.__getitem__)
+            self._load(level)
+            for name in level:
+                self._visit(self.graph.vertices[name], self._candidates[name])
+                for reader, edge in self.graph.readers.get(name, ()):
+                    if self._follow(name, reader, edge):
+                        waiting.setdefault(depths[reader.name], set()).add(reader.name)
+
+    def _load(self, names: Iterable[str]) -> None:
+        """Read the candidates of some assets at once, with the versions of what they cannot do without."""
+        built = [self.graph.vertices[one] for one in names]
+        built = [vertex for vertex in built if vertex.kind != "source"]
+        self.view.load([(one.name, key) for one in built for key in self._candidates[one.name]])
+        self.view.load_versions(
+            (edge.upstream, needed)
+            for vertex in built
+            for key in self._candidates[vertex.name]
+            for edge in vertex.reads
+            for needed in self.view.required(edge, key)
+        )
 
     def _follow(self, upstream: str, reader: Vertex, edge: Edge) -> bool:
         """Add the reader's partitions that unsettled ones of ``upstream`` reach; whether there are any."""
@@ -107,17 +121,8 @@ class Search:
         if vertex.kind == "source":
             self.settled |= {(vertex.name, key) for key in keys}
             return
-        pairs = [(vertex.name, key) for key in sorted(keys)]
-        self.view.load(pairs)
-        self.view.load_versions(
-            (edge.upstream, key)
-            for pair in pairs
-            if self.view.current(pair) is None
-            for edge in vertex.reads
-            for key in self.view.required(edge, pair[1])
-        )
-        for pair in pairs:
-            self._dispose(vertex, pair)
+        for key in sorted(keys):
+            self._dispose(vertex, (vertex.name, key))
 
     def _dispose(self, vertex: Vertex, pair: Pair) -> None:
         if pair[1] not in vertex.partitions:

@@ -58,22 +58,39 @@ class View:
     def load(self, pairs: Collection[Pair]) -> None:
         """Read the builds of many partitions at once, with what they were made from."""
         new = [pair for pair in pairs if pair not in self._currents]
+        if not new:
+            return
         found = self.ledger.currents_of(new)
         self._currents |= {pair: found.get(pair) for pair in new}
         self._versions |= {pair: one.version for pair, one in found.items()}
-        self._inputs |= self.ledger.inputs_of(list(found))
+        # Those of a marked one are not asked for: it is stale whatever they are.
+        self._inputs |= self.ledger.inputs_of([p for p, one in found.items() if not one.marked])
 
     def load_versions(self, pairs: Iterable[Pair]) -> None:
         """Read the present versions of many partitions at once."""
         new = [pair for pair in set(pairs) if pair not in self._versions]
+        if not new:
+            return
         found = self.ledger.versions_of(new)
         self._versions |= {pair: found.get(pair) for pair in new}
 
+    def load_keys(self, assets: Iterable[str]) -> None:
+        """Read which partitions many assets have at once."""
+        new = [asset for asset in assets if asset not in self._keys]
+        if not new:
+            return
+        found = self.ledger.partitions_of(new)
+        self._keys |= {asset: found.get(asset, ()) for asset in new}
+
     def keys(self, asset: str) -> tuple[str, ...]:
         """Partitions of an asset that exist, sorted."""
-        if asset not in self._keys:
-            self._keys[asset] = tuple(sorted(self.ledger.versions(asset)))
+        self.load_keys([asset])
         return self._keys[asset]
+
+    def exist(self, pairs: Collection[Pair]) -> bool:
+        """Whether partitions are all there."""
+        self.load_versions(pairs)
+        return all(self._versions[pair] is not None for pair in pairs)
 
     def possible_keys(self, vertex: Vertex, now: dt.datetime) -> tuple[str, ...]:
         """Partitions that an asset has, or could have by what it reads, sorted."""
@@ -90,12 +107,14 @@ class View:
 
     def version(self, pair: Pair) -> str | None:
         """Present version of a partition; None if it does not exist."""
-        self.load_versions([pair])
+        if pair not in self._versions:
+            self.load_versions([pair])
         return self._versions[pair]
 
     def current(self, pair: Pair) -> "Current | None":
         """The published build of a partition."""
-        self.load([pair])
+        if pair not in self._currents:
+            self.load([pair])
         return self._currents[pair]
 
     def wanted(self, edge: Edge, key: str) -> tuple[str, ...]:

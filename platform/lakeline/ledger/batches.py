@@ -51,8 +51,9 @@ def begin(
     merged = [replace(one, inputs=_merged(one.inputs)) for one in builds]
     assets = asset_ids(connection, {asset_name, *(r.asset for one in merged for r in one.inputs)})
     words = word_ids(connection, {text for one in merged for text in _words(one)})
+    batch_id = next_id(connection, batch)
     row = {
-        "id": next_id(connection, batch),
+        "id": batch_id,
         "name": name,
         "asset_id": assets[asset_name],
         "status": status,
@@ -60,7 +61,6 @@ def begin(
         "started_us": micros(started_ts),
     }
     connection.execute(sa.insert(batch), row)
-    batch_id = int(row["id"])
     first = next_id(connection, build)
     connection.execute(
         sa.insert(build), _build_rows(merged, first, batch_id, assets=assets, words=words)

@@ -26,7 +26,7 @@ _columns = word.alias("columns")
 @cache
 def wanted(dialect: str) -> sa.Subquery:
     """Those pairs of the parameter ``pairs`` that the ledger has names for, with their ids."""
-    name, partition = _taken_apart(dialect)
+    name, partition = taken_apart(dialect)
     return (
         sa.select(
             asset.c.name.label("asset"),
@@ -46,7 +46,7 @@ def rows_of(
     ordered = sorted(set(pairs))
     for start in range(0, len(ordered), _CHUNK):
         some = {"pairs": json.dumps(ordered[start : start + _CHUNK])}
-        yield from connection.execute(statement, some)
+        yield from connection.execute(statement, some).all()
 
 
 def versions_of(connection: sa.Connection, pairs: Collection[Pair]) -> dict[Pair, str]:
@@ -126,7 +126,7 @@ def _by_name(one: Input) -> tuple[str, str]:
     return one.asset, one.partition
 
 
-def _taken_apart(dialect: str) -> tuple["sa.ColumnElement[str]", "sa.ColumnElement[str]"]:
+def taken_apart(dialect: str) -> tuple["sa.ColumnElement[str]", "sa.ColumnElement[str]"]:
     """First and second text of each pair of the parameter ``pairs``."""
     pairs = sa.bindparam("pairs", type_=sa.Text)
     if dialect == "postgresql":

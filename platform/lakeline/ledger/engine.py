@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -11,7 +11,6 @@ from sqlalchemy import event
 from sqlalchemy.exc import DatabaseError, OperationalError
 
 from lakeline.errors import LedgerSchemaError, LedgerUnavailableError, MissingExtraError
-from lakeline.lake.lock import file_lock
 from lakeline.ledger import schema, upgrading
 
 WAIT_S = 60
@@ -48,7 +47,7 @@ class Database:
 
         Marks compare several rows with each other, so two overlapping publishes could each miss what the other moved.
         """
-        with self._translated(), _in_line(self._ready()), _writing(self._ready()) as connection:
+        with self._translated(), _writing(self._ready()) as connection:
             yield connection
 
     def close(self) -> None:
@@ -82,14 +81,6 @@ class Database:
                 raise
             # What SQLite says of a file that is not a database.
             raise LedgerUnavailableError(self.safe_url, str(error.orig)) from error
-
-
-def _in_line(engine: sa.Engine) -> AbstractContextManager[None]:
-    """Wait for the writer before this one where SQLite would: it only looks again after up to 100 ms."""
-    file = engine.url.database
-    if engine.dialect.name != "sqlite" or not file:
-        return nullcontext()
-    return file_lock(Path(f"{file}.lock"))
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from lakeline.ledger import (
     reading,
     reports,
     states,
+    sweeping,
     verifying,
 )
 from lakeline.ledger.base import LedgerBase
@@ -100,6 +101,8 @@ class FreshnessRecords(LedgerBase):
         Raises:
             NaiveTimeError: A time has no time zone.
         """
+        if seq is None and not add and not remove:
+            return
         with self._database.write() as connection:
             agenda.settle(connection, seq=seq, add=add, remove=remove, now=now)
 
@@ -107,16 +110,22 @@ class FreshnessRecords(LedgerBase):
 
     def currents_of(self, pairs: Collection[Pair]) -> dict[Pair, Current]:
         """Those of the partitions that are published."""
+        if not pairs:
+            return {}
         with self._database.read() as connection:
             return bulk.currents_of(connection, pairs)
 
     def inputs_of(self, pairs: Collection[Pair]) -> dict[Pair, tuple[Input, ...]]:
         """What the published builds of partitions read, by asset and partition; ``()`` where one read nothing."""
+        if not pairs:
+            return {}
         with self._database.read() as connection:
             return bulk.inputs_of(connection, pairs)
 
     def versions_of(self, pairs: Collection[Pair]) -> dict[Pair, str]:
         """Present version of those of the partitions that exist."""
+        if not pairs:
+            return {}
         with self._database.read() as connection:
             return bulk.versions_of(connection, pairs)
 
@@ -130,10 +139,23 @@ class FreshnessRecords(LedgerBase):
         with self._database.read() as connection:
             return reading.marked_of(connection, asset)
 
-    def built_by_other_code(self, asset: str, code_version: str) -> set[str]:
-        """Published partitions of the asset that another version of its code built."""
+    def partitions_of(self, assets: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """Present partitions of assets, sorted; assets without any are left out."""
+        if not assets:
+            return {}
         with self._database.read() as connection:
-            return reading.built_by_other_code(connection, asset, code_version)
+            return sweeping.partitions_of(connection, assets)
+
+    def stale_of(self, codes: Mapping[str, str | None]) -> set[Pair]:
+        """Present partitions of assets that are marked, or were built by other code than the one given.
+
+        Args:
+            codes: Code version by asset; None where the code does not matter.
+        """
+        if not codes:
+            return set()
+        with self._database.read() as connection:
+            return sweeping.stale_of(connection, codes)
 
     def verify(self, assets: Collection[str] | None = None) -> set[Pair]:
         """Compare the marks of the assets (or of all) with their inputs, and mend those that are wrong.

@@ -50,7 +50,7 @@ def versions(connection: sa.Connection, name: str) -> dict[str, str]:
         .join(_part, _part.c.id == current.c.part_id)
         .where(current.c.asset_id == asset_id(connection, name))
     )
-    return {row.text: row.version for row in connection.execute(statement)}
+    return dict(connection.execute(statement).tuples().all())
 
 
 def currents(
@@ -174,18 +174,6 @@ def marked_of(connection: sa.Connection, name: str) -> tuple[str, ...]:
         )
     )
     return tuple(sorted(connection.execute(statement).scalars()))
-
-
-def built_by_other_code(connection: sa.Connection, name: str, code_version: str) -> set[str]:
-    """Published partitions of an asset whose code was another."""
-    statement = (
-        sa.select(_part.c.text)
-        .join_from(current, _part, _part.c.id == current.c.part_id)
-        .join(build, build.c.id == current.c.build_id)
-        .join(_code, _code.c.id == build.c.code_id)
-        .where(current.c.asset_id == asset_id(connection, name), _code.c.text != code_version)
-    )
-    return set(connection.execute(statement).scalars())
 
 
 def inconsistent(connection: sa.Connection) -> set[tuple[str, str]]:

@@ -64,6 +64,33 @@ def history(
     return [_record(name, row) for row in connection.execute(statement).mappings()]
 
 
+def progress(
+    connection: sa.Connection, name: str, since: dt.datetime | None
+) -> list[tuple[dt.datetime, dt.datetime]]:
+    """When publishes of the asset ended, with the watermark of its newest partition from then on, oldest first."""
+    statement = (
+        sa.select(
+            batch.c.ended_us,
+            sa.func.max(_part.c.text),
+            sa.func.max(build.c.watermark_us),
+        )
+        .join_from(batch, build, build.c.batch_id == batch.c.id)
+        .join(_part, _part.c.id == build.c.part_id)
+        .where(batch.c.asset_id == asset_id(connection, name), batch.c.status == PUBLISHED)
+        .group_by(batch.c.id, batch.c.ended_us)
+        .order_by(batch.c.ended_us, batch.c.id)
+    )
+    if since is not None:
+        statement = statement.where(batch.c.ended_us >= micros(since))
+    found: list[tuple[dt.datetime, dt.datetime]] = []
+    newest = ""
+    for ended_us, part, watermark_us in connection.execute(statement):
+        if part >= newest and watermark_us is not None:
+            newest = part
+            found.append((moment(ended_us), moment(watermark_us)))
+    return found
+
+
 def _record(name: str, row: "sa.RowMapping") -> BuildRecord:
     ended_us = row[batch.c.ended_us]
     builds = row[batch.c.builds]

@@ -256,6 +256,18 @@ class Ledger(FreshnessRecords):
         with self._database.read() as connection:
             return reports.history(connection, asset, partition, limit)
 
+    def progress(
+        self, asset: str, since: dt.datetime | None = None
+    ) -> list[tuple[dt.datetime, dt.datetime]]:
+        """How the asset came to reach as far as it does: pairs of when and of the watermark from then on, oldest first.
+
+        Args:
+            asset: Name of it.
+            since: Publishes that ended before are left out.
+        """
+        with self._database.read() as connection:
+            return reports.progress(connection, asset, since)
+
     def summary(self) -> list[AssetSummary]:
         """One line for every asset that was ever published, by name."""
         with self._database.read() as connection:

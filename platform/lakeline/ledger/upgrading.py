@@ -41,9 +41,7 @@ def _fill_reach(connection: sa.Connection) -> None:
     # As Python compares, whatever the server is set to.
     collation = "C" if is_postgres else "BINARY"
     reach = (
-        sa.select(
-            current.c.asset_id, sa.func.count(), sa.func.max(word.c.text.collate(collation))
-        )
+        sa.select(current.c.asset_id, sa.func.count(), sa.func.max(word.c.text.collate(collation)))
         .join_from(current, word, word.c.id == current.c.part_id)
         .group_by(current.c.asset_id)
     )

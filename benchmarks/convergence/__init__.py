@@ -1,0 +1,1 @@
+"""Random graphs and orders of events, played against the reconciler and a real ledger, and judged by brute force."""

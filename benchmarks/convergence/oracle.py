@@ -1,0 +1,254 @@
+"""The truth by brute force: what every partition should be, computed from the sources each time it is asked for.
+
+It goes through the assets, upstream first, and through every partition that each could have. It knows no events, no
+agenda and no marks, and shares no code with what it judges.
+"""
+
+import datetime as dt
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.convergence.cases import (
+    FIRST_DAY,
+    HOUR,
+    REGIONS,
+    WHOLE,
+    Asset,
+    Assets,
+    Pair,
+    Read,
+    day,
+    shifted,
+)
+
+ABSENT = ""
+HORIZON = range(-4, 24)
+"""Days that are looked at: all that a case can reach."""
+
+Inputs = Mapping[Pair, str]
+Versions = Callable[[Pair], str]
+Keys = Callable[[str], Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """A published partition.
+
+    Attributes:
+        codes: Of a model: number of the code that had built each asset that it read.
+        until: Of a model: the end of the days that it learned from.
+    """
+
+    version: str
+    inputs: Inputs
+    code: int
+    codes: Mapping[str, int] = field(default_factory=dict)
+    until: dt.datetime | None = None
+
+
+@dataclass(kw_only=True)
+class Truth:
+    """What is there at one moment.
+
+    Attributes:
+        sources: Versions of the sources' partitions, as they were last observed.
+        held: Published partitions.
+        built_by: Number of the code of each asset's newest build.
+        trained: When each model was trained.
+        failing: Reports whose check failed.
+        given_up: Whether a partition failed too often with this code and these inputs.
+    """
+
+    assets: Assets
+    now: dt.datetime
+    sources: dict[Pair, str] = field(default_factory=dict)
+    held: dict[Pair, Held] = field(default_factory=dict)
+    built_by: dict[str, int] = field(default_factory=dict)
+    trained: dict[str, list[dt.datetime]] = field(default_factory=dict)
+    failing: set[str] = field(default_factory=set)
+    given_up: Callable[[Pair, int, Inputs], bool] = lambda _pair, _code, _inputs: False
+
+    def version(self, pair: Pair) -> str:
+        """Present version of a partition."""
+        if pair in self.sources:
+            return self.sources[pair]
+        return self.held[pair].version if pair in self.held else ABSENT
+
+    def keys(self, asset: str) -> list[str]:
+        """Partitions of an asset that exist, sorted."""
+        return sorted(key for name, key in (*self.sources, *self.held) if name == asset)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """What a partition should be; ``inputs`` is None where it stays as it is, right or not."""
+
+    version: str
+    inputs: Inputs | None = None
+
+
+def fixpoint(truth: Truth) -> dict[Pair, Target]:
+    """Every partition that should exist.
+
+    One that only people build, that was given up, that lacks what it needs, and a model without a reason to be trained
+    stay as they are, and their readers count on that.
+    """
+    found = {pair: Target(version=version) for pair, version in truth.sources.items()}
+    for pair, held in truth.held.items():
+        if pair[0] not in truth.assets:
+            found[pair] = Target(version=held.version)
+    names: dict[str, list[str]] = {}
+    for name, key in sorted(found):
+        names.setdefault(name, []).append(key)
+
+    def keys(asset: str) -> Sequence[str]:
+        return names.get(asset, ())
+
+    def version(pair: Pair) -> str:
+        return found[pair].version if pair in found else ABSENT
+
+    for asset in truth.assets.values():
+        if asset.kind == "source":
+            continue
+        for key in sorted({*truth.keys(asset.name), *_candidates(truth, asset, keys)}):
+            target = _target(truth, asset, key, keys, version)
+            if target is not None:
+                found[asset.name, key] = target
+                names.setdefault(asset.name, []).append(key)
+    return found
+
+
+def inputs_of(
+    asset: Asset, key: str, assets: Assets, keys: Keys, version: Versions, *, declared: bool = False
+) -> Inputs:
+    """What a build of a partition reads, with versions; with ``declared`` also what it could read and does not."""
+    return {
+        (read.upstream, one): version((read.upstream, one))
+        for read in asset.reads
+        if read.is_taken or declared
+        for one in partitions_read(read, key, assets[read.upstream], keys(read.upstream))
+    }
+
+
+def partitions_read(read: Read, key: str, upstream: Asset, there: Sequence[str]) -> list[str]:
+    """Upstream partitions that a partition is made from."""
+    if read.kind == "window":
+        days = [shifted(key, offset) for offset in range(read.start, read.end + 1)]
+        return [one for one in days if one >= day(upstream.first)]
+    if read.kind == "regions":
+        return list(read.keys)
+    if read.kind == "pairs":
+        return [read.keys[REGIONS.index(key)]]
+    if read.kind == "whole":
+        return [WHOLE]
+    if read.kind in ("every", "newest"):
+        return list(there)[-read.count if read.kind == "newest" else 0 :]
+    return [key]
+
+
+def can_be_built(asset: Asset, key: str, assets: Assets, keys: Keys) -> bool:
+    """Whether what a partition cannot do without is there."""
+    return all(
+        _is_served(read, key, assets[read.upstream], keys(read.upstream)) for read in asset.reads
+    )
+
+
+def content(asset: Asset, inputs: Inputs) -> str:
+    """What an asset makes from inputs; their names do not matter."""
+    places = {read.upstream: str(number) for number, read in enumerate(asset.reads)}
+    parts = [f"{places[name]}/{key}={version}" for (name, key), version in inputs.items()]
+    made = digest(asset.salt, asset.effect, *parts)
+    return f"{int(made, 16) % asset.grain}" if asset.grain else made
+
+
+def digest(*parts: object) -> str:
+    """Hash of some values."""
+    return hashlib.blake2b("|".join(map(str, parts)).encode(), digest_size=6).hexdigest()
+
+
+def learned_until(inputs: Inputs) -> dt.datetime | None:
+    """End of the newest day among the inputs."""
+    days = [key for _, key in inputs if key and key not in REGIONS]
+    if not days:
+        return None
+    return dt.datetime.fromisoformat(shifted(max(days), 1)).replace(tzinfo=dt.UTC)
+
+
+def _candidates(truth: Truth, asset: Asset, keys: Keys) -> list[str]:
+    """Partitions that it could have, by what there is to read."""
+    if asset.parting != "days":
+        return list(REGIONS) if asset.parting == "regions" else [WHOLE]
+    days = [one for one in map(day, HORIZON) if asset.may_have(one)]
+    daily = [read for read in asset.reads if read.kind in ("same", "window")]
+    if not daily:
+        over = (truth.now.date() - FIRST_DAY).days
+        return [one for one in days if one < day(over)]
+    there = {read.upstream: set(keys(read.upstream)) for read in daily}
+    return [
+        one
+        for one in days
+        if any(
+            there[read.upstream] & set(partitions_read(read, one, truth.assets[read.upstream], ()))
+            for read in daily
+        )
+    ]
+
+
+def _is_served(read: Read, key: str, upstream: Asset, there: Sequence[str]) -> bool:
+    if read.kind in ("every", "newest"):
+        return bool(there)
+    wanted = partitions_read(read, key, upstream, there)
+    if read.kind == "window":
+        nearest = min(range(read.start, read.end + 1), key=abs)
+        wanted = [one for one in wanted if one == shifted(key, nearest)]
+    return set(wanted) <= set(there)
+
+
+def _target(
+    truth: Truth, asset: Asset, key: str, keys: Keys, version: Versions
+) -> Target | None:
+    held = truth.held.get((asset.name, key))
+    kept = Target(version=held.version) if held is not None else None
+    if asset.is_manual or not asset.may_have(key):
+        return kept
+    if not can_be_built(asset, key, truth.assets, keys):
+        return kept
+    if held is None and _lacks_history(asset, keys):
+        return None
+    declared = inputs_of(asset, key, truth.assets, keys, version, declared=True)
+    if truth.given_up((asset.name, key), asset.code, declared):
+        return kept
+    inputs = inputs_of(asset, key, truth.assets, keys, version)
+    is_code_new = asset.rebuilds_on_code and held is not None and held.code != asset.code
+    if held is not None and held.inputs == inputs and not is_code_new:
+        return Target(version=held.version, inputs=inputs)
+    if asset.kind == "model" and held is not None and not _is_due(truth, asset, held, is_code_new):
+        return kept
+    return Target(version=content(asset, inputs), inputs=inputs)
+
+
+def _lacks_history(asset: Asset, keys: Keys) -> bool:
+    whole = [read for read in asset.reads if read.kind in ("every", "newest")]
+    return any(len(keys(read.upstream)) < asset.needs for read in whole)
+
+
+def _is_due(truth: Truth, asset: Asset, held: Held, is_code_new: bool) -> bool:
+    """Whether a model whose inputs or code changed has a reason to be trained, and may be."""
+    has_reason = (
+        is_code_new
+        or _is_too_old(asset, held, truth.now)
+        or any(truth.built_by.get(name, code) != code for name, code in held.codes.items())
+        or asset.watches in truth.failing
+    )
+    trained = truth.trained.get(asset.name, [])
+    newest = sorted(trained)[-asset.at_most :]
+    is_cooling = bool(trained) and truth.now < max(trained) + asset.cooldown_h * HOUR
+    is_spent = len(newest) == asset.at_most and truth.now < newest[0] + 48 * HOUR
+    return has_reason and not is_cooling and not is_spent
+
+
+def _is_too_old(asset: Asset, held: Held, now: dt.datetime) -> bool:
+    if held.until is None:
+        return True
+    return bool(asset.promise) and now - held.until > int(asset.promise[:-1]) * HOUR

@@ -1,0 +1,422 @@
+"""The played world: sources, a clock, runs under way, faults, and a reconciler on a real ledger.
+
+A run goes step by step, and anything may happen between the moment at which a step reads and the one at which it
+publishes. What was published is kept here too, so that the ledger is compared with something that is not the ledger.
+"""
+
+import datetime as dt
+import uuid
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from benchmarks.convergence import oracle
+from benchmarks.convergence.cases import (
+    CHECK,
+    REGIONS,
+    START,
+    Asset,
+    Assets,
+    Case,
+    Pair,
+    graph_of,
+    ordered,
+)
+from benchmarks.convergence.oracle import ABSENT, Held, Inputs, Target, Truth
+from lakeline.freshness.budget import Budget
+from lakeline.freshness.decision import InFlight, Plan, RunPlan
+from lakeline.freshness.reconciler import Reconciler
+from lakeline.freshness.view import View
+from lakeline.ledger import ABSENT as NO_VERSION
+from lakeline.ledger import Build, Cost, Input, Ledger, State
+from lakeline.ledger.recovery import recover
+from lakeline.window import Window, contiguous
+
+MINUTE = dt.timedelta(minutes=1)
+PAUSES = (5 * MINUTE, 15 * MINUTE)
+TICKS_TO_SETTLE = 60
+
+
+class Wrong(AssertionError):
+    """Something that must never happen."""
+
+
+@dataclass(kw_only=True)
+class Run:
+    """A run under way.
+
+    Attributes:
+        assets: As they were deployed when it was launched.
+        known: What everything was to become, as it was known when the run was asked for.
+        before: Versions at that time.
+        reading: What the present step has read, by partition; None between two steps.
+        undone: Assets whose step failed or was left out.
+    """
+
+    steps: dict[str, tuple[str, ...]]
+    assets: Assets
+    by_person: bool = False
+    unless: Mapping[Pair, str] = field(default_factory=dict)
+    known: Mapping[Pair, Target] = field(default_factory=dict)
+    before: Mapping[Pair, str] = field(default_factory=dict)
+    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    at: int = 0
+    reading: dict[str, Inputs] | None = None
+    undone: set[str] = field(default_factory=set)
+    errors: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether all its steps are done."""
+        return self.at >= len(self.steps)
+
+
+@dataclass(kw_only=True)
+class Fault:
+    """Why builds of a partition fail: so many times, or for as long as its code, or its inputs, stay as they are."""
+
+    how: str
+    times: int = 0
+    inputs: Inputs | None = None
+    code: int = 0
+
+
+@dataclass(kw_only=True)
+class World:
+    """One case being played.
+
+    Attributes:
+        present: The sources as they are; ``truth`` has them as they were last seen.
+        ended: Runs that ended badly and have not been told of.
+        commits: Snapshot by batch of what reached the lake, by asset.
+        faults: By partition.
+        tries: Failed tries of each partition with its present code and inputs.
+        kills: Runs that were killed.
+    """
+
+    case: Case
+    ledger: Ledger
+    truth: Truth = field(init=False)
+    reconciler: Reconciler = field(init=False)
+    present: dict[Pair, str] = field(default_factory=dict)
+    runs: list[Run] = field(default_factory=list)
+    ended: list[Run] = field(default_factory=list)
+    commits: dict[str, dict[str, int]] = field(default_factory=dict)
+    pending: dict[str, dict[str, Held]] = field(default_factory=dict)
+    faults: dict[Pair, Fault] = field(default_factory=dict)
+    tries: dict[Pair, tuple[object, int]] = field(default_factory=dict)
+    failures: dict[Pair, tuple[object, int]] = field(default_factory=dict)
+    kills: Counter[Pair] = field(default_factory=Counter)
+    built: int = 0
+    ticks: int = 0
+
+    def __post_init__(self) -> None:
+        self.truth = Truth(assets=ordered(self.case.assets), now=START, given_up=self.is_given_up)
+        self.restart()
+
+    # --- the process --------------------------------------------------------------------------
+
+    def restart(self) -> None:
+        """A new process, which knows nothing but the ledger."""
+        budget = Budget(runs=self.case.runs, attempts=self.case.attempts, pauses=PAUSES)
+        self.reconciler = Reconciler(graph_of(self.truth.assets), self.ledger, budget)
+
+    def deploy(self, assets: Assets) -> None:
+        """New code."""
+        self.truth.assets = assets
+        self.restart()
+
+    def tick(self, *, is_lost: bool = False) -> Plan:
+        """Look at the sources, tell of what failed, tick, and launch; or die before anything is launched."""
+        self.ticks += 1
+        self.truth.now += MINUTE
+        self.observe()
+        self._tell_failures()
+        plan = self.reconciler.tick(self.truth.now, self._in_flight())
+        self._require_sound(plan)
+        if is_lost:
+            self.restart()
+        elif plan.runs:
+            known, before = oracle.fixpoint(self.truth), self._versions()
+            self.runs += [self._launched(run, known, before) for run in plan.runs]
+        return plan
+
+    def observe(self, sources: Sequence[str] | None = None) -> None:
+        """See what sources have."""
+        for asset in self.truth.assets.values():
+            if asset.kind == "source" and (sources is None or asset.name in sources):
+                found = {key: v for (name, key), v in self.present.items() if name == asset.name}
+                self.ledger.observe(asset.name, found, watermark=None, observed_ts=self.truth.now, is_complete=True)  # fmt: skip
+                for key in self.truth.keys(asset.name):
+                    del self.truth.sources[asset.name, key]
+                self.truth.sources |= {(asset.name, key): v for key, v in found.items()}
+
+    def _tell_failures(self) -> None:
+        present = [pair for pair in self.tries if pair[0] in self.truth.assets]
+        self.tries = {
+            pair: self.tries[pair]
+            for pair in present
+            if self.tries[pair][0] == self.failure_key(pair)
+        }
+        while self.ended:
+            run = self.ended[0]
+            tried = self.reconciler.failed(run.run_id, run.steps, errors=run.errors, now=self.truth.now)  # fmt: skip
+            for pair in tried:
+                key = self.failure_key(pair)
+                before, count = self.failures.get(pair, (None, 0))
+                self.failures[pair] = (key, count + 1 if before == key else 1)
+            self.ended.pop(0)
+
+    def _in_flight(self) -> list[InFlight]:
+        return [InFlight(run_id=one.run_id, partitions=one.steps) for one in self.runs]
+
+    def _launched(
+        self, plan: RunPlan, known: Mapping[Pair, Target], before: Mapping[Pair, str]
+    ) -> Run:
+        steps = dict(plan.steps)
+        return Run(
+            steps=steps, assets=self.truth.assets, unless=plan.unless, known=known, before=before
+        )
+
+    # --- what is known of failures ------------------------------------------------------------
+
+    def failure_key(self, pair: Pair) -> object:
+        """What decides whether another try is worth it: code and inputs."""
+        asset = self.truth.assets[pair[0]]
+        declared = oracle.inputs_of(asset, pair[1], self.truth.assets, self.truth.keys, self.truth.version, declared=True)  # fmt: skip
+        return asset.code, declared
+
+    def is_given_up(self, pair: Pair, code: int, inputs: Inputs) -> bool:
+        """Whether it failed as often as is allowed."""
+        key, count = self.failures.get(pair, (None, 0))
+        return key == (code, inputs) and count >= self.case.attempts
+
+    # --- runs ---------------------------------------------------------------------------------
+
+    def advance(self, run: Run) -> None:
+        """Let a run read, or publish what it has read; at its end it leaves."""
+        if run.reading is None:
+            self._read(run)
+        else:
+            self._publish(run, run.reading)
+        if run.is_over:
+            self.end(run)
+
+    def end(self, run: Run) -> None:
+        """Let a run end."""
+        self.runs.remove(run)
+        if run.errors and not run.by_person:
+            self.ended.append(run)
+
+    def kill(self, run: Run, how: int) -> None:
+        """Let its process die: where it is, with its data written and nobody told, or with everything but its end."""
+        name = list(run.steps)[run.at]
+        if run.reading and how:
+            builds = self._builds(run, name, run.reading)
+            if how == 1:
+                self._commit(name, builds)
+            else:
+                self._record(name, builds)
+        for asset, keys in run.steps.items():
+            self.kills.update((asset, key) for key in keys)
+        run.errors = {"": "its process was lost"}
+        self.end(run)
+
+    def _read(self, run: Run) -> None:
+        name = list(run.steps)[run.at]
+        asset = run.assets[name]
+        if run.undone & {read.upstream for read in asset.reads}:
+            run.undone.add(name)
+            run.at += 1
+            return
+        self.mend(name)
+        self.observe([read.upstream for read in asset.reads])
+        todo = self._todo(run, asset, run.steps[name])
+        run.reading = {key: self._inputs(run, asset, key) for key in todo} or None
+        if run.reading is None:
+            run.at += 1
+        elif not run.by_person:
+            self._require_worth(run, asset, run.reading)
+
+    def _todo(self, run: Run, asset: Asset, keys: Sequence[str]) -> list[str]:
+        """What a step builds; it compares with the present as lakeline's steps do, by the code that it runs."""
+        if run.by_person:
+            return [key for key in keys if oracle.can_be_built(asset, key, run.assets, self.truth.keys)]  # fmt: skip
+        view = View(graph_of(run.assets), self.ledger)
+        return [
+            key
+            for key in keys
+            if not view.standing((asset.name, key)).is_fine
+            and run.unless.get((asset.name, key)) != view.key((asset.name, key))
+        ]
+
+    def _inputs(self, run: Run, asset: Asset, key: str) -> Inputs:
+        return oracle.inputs_of(asset, key, run.assets, self.truth.keys, self.truth.version)
+
+    def _publish(self, run: Run, reading: dict[str, Inputs]) -> None:
+        name = list(run.steps)[run.at]
+        run.reading, run.at = None, run.at + 1
+        for stretch in _stretches(list(reading)):
+            struck = [key for key in stretch if self._fails(run, name, key, reading[key])]
+            if struck:
+                run.errors[name] = "it does not work"
+                run.undone.add(name)
+                return
+            self._record(name, self._builds(run, name, {key: reading[key] for key in stretch}))
+
+    def _fails(self, run: Run, name: str, key: str, inputs: Inputs) -> bool:
+        asset, pair = run.assets[name], (name, key)
+        fault = self.faults.get(pair)
+        does = not oracle.can_be_built(asset, key, run.assets, self.truth.keys)
+        if fault is not None:
+            does = does or _strikes(fault, asset, inputs)
+        if does and not run.by_person:
+            tried = self.failure_key(pair) if name in self.truth.assets else None
+            before, count = self.tries.get(pair, (None, 0))
+            self.tries[pair] = (tried, count + 1 if before == tried else 1)
+            if self.tries[pair][1] > self.case.attempts:
+                raise Wrong(f"{pair} was tried {self.tries[pair][1]} times")
+        return does
+
+    # --- what is published --------------------------------------------------------------------
+
+    def _builds(self, run: Run, name: str, reading: Mapping[str, Inputs]) -> dict[str, Held]:
+        asset = run.assets[name]
+        codes = {read.upstream: self.truth.built_by[read.upstream] for read in asset.reads if read.upstream in self.truth.built_by}  # fmt: skip
+        return {
+            key: Held(
+                version=oracle.content(asset, inputs),
+                inputs=inputs,
+                code=asset.code,
+                codes=codes if asset.kind == "model" else {},
+                until=oracle.learned_until(inputs) if asset.kind == "model" else None,
+            )
+            for key, inputs in reading.items()
+        }
+
+    def _record(self, name: str, builds: dict[str, Held]) -> None:
+        now = self.truth.now
+        cost = Cost(started_ts=now, ended_ts=now, cpu_s=0, peak_rss_bytes=0)
+        batch = uuid.uuid4().hex
+        self.ledger.record(batch, _as_builds(name, builds), cost)
+        self._put(name, builds)
+
+    def _commit(self, name: str, builds: dict[str, Held]) -> None:
+        """Data in the lake, of which the ledger has only heard that they would come."""
+        batch = uuid.uuid4().hex
+        self.ledger.begin(batch, _as_builds(name, builds), self.truth.now)
+        commits = self.commits.setdefault(name, {})
+        commits[batch] = len(commits) + 1
+        self.pending[batch] = builds
+
+    def mend(self, name: str) -> None:
+        """What a step does first: take up what a lost process left in the lake."""
+        for batch in recover(self.ledger, name, self.commits.get(name, {})).published:
+            self._put(name, self.pending.pop(batch))
+
+    def _put(self, name: str, builds: dict[str, Held]) -> None:
+        asset = self.truth.assets.get(name)
+        for key, held in builds.items():
+            pair = (name, key)
+            self.truth.held[pair] = held
+            self.failures.pop(pair, None)
+            self.built += 1
+        self.truth.built_by[name] = next(reversed(builds.values())).code
+        if asset is not None and asset.kind == "model":
+            self.truth.trained.setdefault(name, []).append(self.truth.now)
+        if asset is not None and asset.kind == "report":
+            self._check(asset, next(iter(builds.values())))
+
+    def _check(self, asset: Asset, held: Held) -> None:
+        passed = int(oracle.digest(held.version), 16) % 3 > 0
+        (self.truth.failing.discard if passed else self.truth.failing.add)(asset.name)
+        state = State(asset=asset.name, name=f"check:{CHECK}", state="passed" if passed else "failed")  # fmt: skip
+        self.ledger.set_states([state], self.truth.now)
+
+    def forget(self, pair: Pair) -> None:
+        """Somebody deletes a partition from the lake."""
+        self.ledger.forget(pair[0], [pair[1]])
+        self.truth.held.pop(pair, None)
+
+    def _versions(self) -> dict[Pair, str]:
+        return {
+            **self.truth.sources,
+            **{pair: held.version for pair, held in self.truth.held.items()},
+        }
+
+    # --- what must never happen ---------------------------------------------------------------
+
+    def _require_worth(self, run: Run, asset: Asset, reading: Mapping[str, Inputs]) -> None:
+        for key, inputs in reading.items():
+            pair = (asset.name, key)
+            held = self.truth.held.get(pair)
+            is_code_new = asset.rebuilds_on_code and held is not None and held.code != asset.code
+            if held is not None and held.inputs == inputs and not is_code_new:
+                raise Wrong(f"{pair} is built from what it was built from before")
+            for read, version in inputs.items():
+                if run.known.get(read, Target(version=version)).version != version and run.before.get(read, ABSENT) == version:  # fmt: skip
+                    raise Wrong(f"{pair} is built from {read}, which was known to be about to change")  # fmt: skip
+
+    def _require_sound(self, plan: Plan) -> None:
+        """Few enough runs, none of which builds what another one builds, and whose ranges hold no unbuilt partition."""
+        if len(plan.runs) > max(0, self.case.runs - len(self.runs)):
+            raise Wrong("more runs start than are allowed")
+        taken = Counter(pair for run in plan.runs for pair in run.pairs)
+        taken.update((name, key) for run in self.runs for name, keys in run.steps.items() for key in keys)  # fmt: skip
+        if twice := [pair for run in plan.runs for pair in run.pairs if taken[pair] > 1]:
+            raise Wrong(f"{twice} are built twice at once")
+        for run in plan.runs:
+            self._require_no_hole(run)
+
+    def _require_no_hole(self, run: RunPlan) -> None:
+        if run.span is None:
+            return
+        for name, keys in run.steps.items():
+            if keys == ("",):
+                continue
+            span = between(*run.span)
+            holes = set(span) - set(keys) - set(self.truth.keys(name))
+            if holes:
+                raise Wrong(f"a run over {run.span} claims {sorted(holes)} of {name}: {dict(run.steps)}")
+
+
+def between(first: str, last: str) -> list[str]:
+    """Partitions of a range, as Dagster counts them."""
+    if first in REGIONS:
+        return [one for one in REGIONS if first <= one <= last]
+    return list(Window.of_days(first, last).partitions)
+
+
+def _strikes(fault: Fault, asset: Asset, inputs: Inputs) -> bool:
+    if fault.how == "times":
+        fault.times -= 1
+        return fault.times >= 0
+    if fault.how == "code":
+        return fault.code == asset.code
+    fault.inputs = fault.inputs or inputs
+    return fault.inputs == inputs
+
+
+def _as_builds(name: str, builds: Mapping[str, Held]) -> list[Build]:
+    return [
+        Build(
+            asset=name,
+            partition=key,
+            version=held.version,
+            watermark=held.until,
+            code_version=f"c{held.code}",
+            inputs=tuple(
+                Input(asset=a, partition=p, version=version or NO_VERSION)
+                for (a, p), version in held.inputs.items()
+            ),
+        )
+        for key, held in builds.items()
+    ]
+
+
+def _stretches(keys: Sequence[str]) -> list[list[str]]:
+    """Partitions that are built together: days that follow each other."""
+    days = [key for key in keys if key[:2] == "20"]
+    found = [[key for key in days if a <= key <= b] for a, b in contiguous(days)]
+    return [*found, *([[key for key in keys if key not in days]] if len(days) < len(keys) else [])]
+

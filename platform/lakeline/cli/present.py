@@ -1,0 +1,62 @@
+"""How a project stands at this moment: its graph, and what would be decided now, with the runs that are under way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lakeline.cli.project import Project
+    from lakeline.freshness.budget import Budget
+    from lakeline.freshness.decision import InFlight, Plan
+    from lakeline.freshness.graph import Graph
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Present:
+    """One moment of a project."""
+
+    graph: "Graph"
+    plan: "Plan"
+
+
+def present(project: "Project", *, everything: bool = False) -> Present:
+    """The present of a project, by what its ledger and Dagster know; no source is asked and nothing is written.
+
+    Args:
+        project: Whose.
+        everything: Whether to compare every partition anew, trusting no mark.
+    """
+    from lakeline.domain.node import nodes
+    from lakeline.freshness.declared import graph_of
+    from lakeline.freshness.reasons import present_plan
+
+    graph = graph_of(nodes())
+    plan = present_plan(
+        graph,
+        project.house.ledger,
+        project.clock.now(),
+        in_flight=_in_flight(project, graph),
+        budget=_budget(project),
+        everything=everything,
+    )
+    return Present(graph=graph, plan=plan)
+
+
+def _in_flight(project: "Project", graph: "Graph") -> "Sequence[InFlight]":
+    from lakeline.freshness.runs import in_flight
+    from lakeline.instance import CONFIG_FILE, open_instance
+
+    if not (project.home / CONFIG_FILE).exists():
+        return []  # nothing ever ran, and looking should not make a home
+    with open_instance(project.home) as instance:
+        return in_flight(instance, graph)
+
+
+def _budget(project: "Project") -> "Budget | None":
+    """As the project's sensor has it; None without one."""
+    from lakeline.freshness.budget import BUDGET, Budget
+
+    for sensor in project.definitions.sensors or ():
+        if found := sensor.metadata.get(BUDGET):
+            return Budget.from_json(found.value)  # type: ignore[arg-type]
+    return None
