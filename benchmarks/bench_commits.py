@@ -8,9 +8,11 @@ where another run published the day meanwhile it is asked again, as Dagster's re
 import argparse
 import logging
 import multiprocessing
+import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.events import TARGET, Event, day_of_events, plain_table, window_of
-from benchmarks.harness import report
+from benchmarks.harness import ratio, report
 from lakeline.lake import Lake
 from lakeline.lake.partitions import window_filter
 from lakeline.ledger import Ledger
@@ -36,6 +38,8 @@ PROCESSES, COMMITS, ROWS = 16, 3, 2_000
 TOTAL = PROCESSES * COMMITS
 FASTER = 5.0
 ROUNDS = 3
+RIVALS = ("lakeline", "pyiceberg")
+"""Those whose ratio is reported; they take their turn in every round, the others once."""
 WARM_DAYS = (0, 1, 0)
 """Days of a first commit, of one beside it, and of one that replaces rows."""
 PATIENT = {
@@ -56,10 +60,12 @@ class Storm:
     Attributes:
         landed: Commits that came through.
         wall_s: From the first start to the last end.
+        snapshots: Of the table afterwards; fewer than landed where some were committed together.
     """
 
     landed: int
     wall_s: float
+    snapshots: int
 
     @property
     def per_s(self) -> float:
@@ -77,21 +83,31 @@ def main() -> int:
             PROCESSES, mp_context=spawn, initializer=_keep, initargs=(spawn.Barrier(PROCESSES),)
         ) as pool,
     ):
-        storms = {
-            f"{where}_{way}": _storm(pool, Path(folder) / f"{where}-{way}", way, where)
-            for where in ("own_days", "one_day")
-            for way in WAYS
+        storms: dict[tuple[str, str], list[Storm]] = {
+            (where, way): [] for where in ("own_days", "one_day") for way in WAYS
         }
-    own, one = storms["own_days_lakeline"], storms["one_day_lakeline"]
-    faster = own.per_s / storms["own_days_pyiceberg"].per_s
+        for number in range(ROUNDS):  # in turns, so that a slow minute of the machine hits them all
+            for (where, way), found in storms.items():
+                if not number or (where == "own_days" and way in RIVALS):
+                    place = Path(folder) / f"{where}-{way}-{number}"
+                    found.append(_storm(pool, place, way, where))
+    own, rival = (storms["own_days", way] for way in RIVALS)
+    one = storms["one_day", "lakeline"]
+    landed = min(each.landed for each in own)
+    faster = ratio([each.per_s for each in own], [each.per_s for each in rival])
     figures = {
-        "own_days_landed": own.landed,
-        "one_day_landed": one.landed,
+        "own_days_landed": landed,
+        "one_day_landed": one[0].landed,
         "own_days_faster_than_pyiceberg": faster,
-        "one_day_faster_than_pyiceberg": one.per_s / storms["one_day_pyiceberg"].per_s,
+        "one_day_faster_than_pyiceberg": one[0].per_s / storms["one_day", "pyiceberg"][0].per_s,
+        "own_days_commits_of_the_table": statistics.median(each.snapshots for each in own),
         "storms": {
-            name: {"landed": each.landed, "commits_per_s": each.per_s, "wall_s": each.wall_s}
-            for name, each in storms.items()
+            f"{where}_{way}": {
+                "landed": statistics.median(each.landed for each in found),
+                "commits_per_s": statistics.median(each.per_s for each in found),
+                "wall_s": statistics.median(each.wall_s for each in found),
+            }
+            for (where, way), found in storms.items()
         },
     }
     reach = {
@@ -99,9 +115,8 @@ def main() -> int:
         "one_day_landed": f"= {TOTAL}",
         "own_days_faster_than_pyiceberg": f">= {FASTER}",
     }
-    return report(
-        "commits", figures, reach, met=own.landed == one.landed == TOTAL and faster >= FASTER
-    )
+    met = landed == one[0].landed == TOTAL and faster >= FASTER
+    return report("commits", figures, reach, met=met)
 
 
 def _storm(pool: ProcessPoolExecutor, place: Path, way: str, where: str) -> Storm:
@@ -110,11 +125,13 @@ def _storm(pool: ProcessPoolExecutor, place: Path, way: str, where: str) -> Stor
     _prepare(place, way)
     jobs = [pool.submit(_commit_all, place, way, where, number) for number in range(PROCESSES)]
     done = [job.result() for job in jobs]
+    table = _open(place, way)
     storm = Storm(
         landed=sum(landed for landed, _, _ in done),
         wall_s=max(end_s for _, _, end_s in done) - min(begin_s for _, begin_s, _ in done),
+        snapshots=len(table.metadata.snapshots),
     )
-    rows = _open(place, way).scan().to_arrow().num_rows
+    rows = table.scan().to_arrow().num_rows
     assert rows == (storm.landed * ROWS if where == "own_days" else ROWS), f"{way} lost or doubled"
     print(f"{where} {way}: {storm.landed} of {TOTAL} in {storm.wall_s:.1f} s", file=sys.stderr)
     return storm
@@ -140,6 +157,7 @@ _start: list[Barrier] = []
 def _keep(start: Barrier) -> None:
     _start.append(start)
     logging.getLogger("pyiceberg").setLevel(logging.ERROR)  # it tells of every retry
+    warnings.filterwarnings("ignore", "Delete operation did not match any records")
 
 
 def _commit_all(place: Path, way: str, where: str, number: int) -> tuple[int, float, float]:

@@ -82,7 +82,9 @@ Results = Mapping[tuple[str, str], Score]
 
 def main(arguments: Iterable[str] | None = None) -> int:
     """Run the benchmark; the last line is its result as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--scenario", action="append", choices=sorted(SCENARIOS))
     parser.add_argument("--systems", nargs="+", choices=sorted(SYSTEMS), default=list(DEFAULT))
     parser.add_argument("--markdown", type=Path, help="file to write the table to")
@@ -103,10 +105,14 @@ def play(scenario: str, system: str) -> Played:
     started_s, one, script = time.perf_counter(), SYSTEMS[system](), SCENARIOS[scenario]
     world = World(one, the_graph())
     script.play(Script(world))
-    score = world.play(hours=script.hours, every_min=script.every_min, may_end_early=script.may_end_early)
+    score = world.play(
+        hours=script.hours, every_min=script.every_min, may_end_early=script.may_end_early
+    )
     one.close()
     wall_s = time.perf_counter() - started_s
-    return Played(scenario=scenario, system=system, score=score, timeline=world.timeline, wall_s=wall_s)
+    return Played(
+        scenario=scenario, system=system, score=score, timeline=world.timeline, wall_s=wall_s
+    )
 
 
 def play_all(names: Sequence[str], systems: Sequence[str], *, is_told: bool) -> list[Played]:
@@ -152,7 +158,9 @@ def slower(results: Results, names: Sequence[str], systems: Sequence[str]) -> li
     return [
         name
         for name in names
-        for best in [min((results[name, s].ticks for s in others if results[name, s].is_right), default=None)]
+        for best in [
+            min((results[name, s].ticks for s in others if results[name, s].is_right), default=None)
+        ]
         if best is not None and results[name, JUDGED].ticks > best
     ]
 
@@ -171,7 +179,9 @@ def markdown(results: Results, names: Sequence[str], systems: Sequence[str]) -> 
 def _report(results: Results, names: Sequence[str], systems: Sequence[str], wall_s: float) -> int:
     figures: dict[str, object] = {"scenarios": len(names)}
     for system in systems:
-        figures |= {f"{system}_{name}": value for name, value in figures_of(results, names, system).items()}
+        figures |= {
+            f"{system}_{name}": value for name, value in figures_of(results, names, system).items()
+        }
     slow = slower(results, names, systems) if JUDGED in systems else []
     if JUDGED in systems:
         figures["lakeline_slower_in"] = len(slow)

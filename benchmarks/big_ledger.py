@@ -53,7 +53,7 @@ class Size:
         return dt.datetime.combine(end, dt.time(), dt.UTC)
 
     @property
-    def url_name(self) -> str:
+    def label(self) -> str:
         """A name for its files."""
         return f"{self.assets}x{self.days}"
 

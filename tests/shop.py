@@ -60,9 +60,9 @@ class Trend(Contract, version="1.0"):
     amount_cents: int = column("Sum of the amounts", unit="ct")
 
 
-def new_domain(name: str = "shop") -> Domain:
+def new_domain(name: str = "shop", **settings: Any) -> Domain:
     """A domain whose days begin on the first of March 2024."""
-    return Domain(name, owner="team:shop", partitions=Daily(FIRST, until="2024-04-01"))
+    return Domain(name, owner="team:shop", partitions=Daily(FIRST, until="2024-04-01"), **settings)
 
 
 def sales_frame(rows: Iterable[Row], window: Window | None = None) -> pl.DataFrame:

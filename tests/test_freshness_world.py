@@ -9,6 +9,7 @@ from benchmarks.freshness import oracle
 from benchmarks.freshness.graph import (
     FLIGHTS,
     HOUR,
+    MIDNIGHT,
     START,
     WEATHER,
     Asset,
@@ -53,7 +54,11 @@ class LevelTriggered:
     skips_equal = True
 
     def setup(
-        self, graph: Graph, history: Sequence[Built], sources: Sequence[Observation], now: dt.datetime
+        self,
+        graph: Graph,
+        history: Sequence[Built],
+        sources: Sequence[Observation],
+        now: dt.datetime,
     ) -> None:
         self.graph = graph
         self.built: dict[Pair, Built] = {(one.asset, one.partition): one for one in history}
@@ -77,11 +82,17 @@ class LevelTriggered:
         return sorted(key for name, key in self.built if name == asset)
 
     def is_due(self, asset: Asset, key: str) -> bool:
-        if asset.kind == "model" or not asset.is_automatic or not has_required(asset, key, self.keys, self.version):
+        if (
+            asset.kind == "model"
+            or not asset.is_automatic
+            or not has_required(asset, key, self.keys, self.version)
+        ):
             return False
         held = self.built.get((asset.name, key))
         wanted = inputs_of(asset, key, self.keys, self.version)
-        return held is None or dict(held.inputs) != wanted or held.code_version != asset.code.version
+        return (
+            held is None or dict(held.inputs) != wanted or held.code_version != asset.code.version
+        )
 
     def tick(self, now: dt.datetime) -> Sequence[Request]:
         if self.running:
@@ -92,23 +103,37 @@ class LevelTriggered:
             reached = {key for key in (days if asset.is_daily else [""]) if self.is_due(asset, key)}
             for read in asset.reads:
                 for moved in steps.get(read.upstream, ()):
-                    reached |= {key for key in (days if asset.is_daily else [""]) if self.reads(asset, key, (read.upstream, moved))}
+                    reached |= {
+                        key
+                        for key in (days if asset.is_daily else [""])
+                        if self.reads(asset, key, (read.upstream, moved))
+                    }
             if asset.is_automatic and asset.kind != "model" and reached:
                 steps[asset.name] = sorted(reached)
-        due = any(self.is_due(self.graph.assets[name], key) for name, keys in steps.items() for key in keys)
+        due = any(
+            self.is_due(self.graph.assets[name], key)
+            for name, keys in steps.items()
+            for key in keys
+        )
         return [Request(steps=steps)] if due else []
 
     def reads(self, asset: Asset, key: str, moved: Pair) -> bool:
         known = sorted({*self.keys(moved[0]), moved[1]})
         return any(
-            read.upstream == moved[0] and moved[1] in read.partitions(key, known) for read in asset.reads
+            read.upstream == moved[0] and moved[1] in read.partitions(key, known)
+            for read in asset.reads
         )
 
     def run_started(self, run: Run, now: dt.datetime) -> None:
         self.running[run.run_id] = run
 
     def step_started(
-        self, run: Run, asset: str, partitions: Sequence[str], sources: Sequence[Observation], now: dt.datetime
+        self,
+        run: Run,
+        asset: str,
+        partitions: Sequence[str],
+        sources: Sequence[Observation],
+        now: dt.datetime,
     ) -> Sequence[str]:
         for seen in sources:
             self.seen[seen.source] = seen
@@ -116,11 +141,15 @@ class LevelTriggered:
             return partitions
         return [key for key in partitions if self.is_due(self.graph.assets[asset], key)]
 
-    def published(self, run: Run, builds: Sequence[Built], now: dt.datetime, *, is_told: bool) -> None:
+    def published(
+        self, run: Run, builds: Sequence[Built], now: dt.datetime, *, is_told: bool
+    ) -> None:
         for one in builds:  # it looks at the lake, so it needs no telling
             self.built[one.asset, one.partition] = one
 
-    def step_failed(self, run: Run, asset: str, partitions: Sequence[str], now: dt.datetime) -> None: ...
+    def step_failed(
+        self, run: Run, asset: str, partitions: Sequence[str], now: dt.datetime
+    ) -> None: ...
 
     def run_ended(self, run: Run, outcome: Outcome, now: dt.datetime) -> None:
         del self.running[run.run_id]
@@ -153,14 +182,22 @@ class EdgeTriggered(LevelTriggered):
     name = "edge"
 
     def setup(
-        self, graph: Graph, history: Sequence[Built], sources: Sequence[Observation], now: dt.datetime
+        self,
+        graph: Graph,
+        history: Sequence[Built],
+        sources: Sequence[Observation],
+        now: dt.datetime,
     ) -> None:
         super().setup(graph, history, sources, now)
         self.edges: set[Pair] = set()
 
     def observe(self, seen: Observation, now: dt.datetime) -> None:
         before = self.seen[seen.source].versions
-        self.edges |= {(seen.source, key) for key, version in seen.versions.items() if before.get(key) != version}
+        self.edges |= {
+            (seen.source, key)
+            for key, version in seen.versions.items()
+            if before.get(key) != version
+        }
         super().observe(seen, now)
 
     def tick(self, now: dt.datetime) -> Sequence[Request]:
@@ -205,7 +242,7 @@ class Optimist(LevelTriggered):
         return True
 
 
-def played(system: LevelTriggered, scenario: Scenario) -> tuple[Score, list[str]]:
+def played(system: LevelTriggered, scenario: Scenario) -> tuple[Score, Sequence[str]]:
     world = World(system, the_graph())
     scenario.play(Script(world))
     score = world.play(
@@ -288,20 +325,19 @@ def test_a_renamed_asset_is_built_anew_and_its_readers_content_stays() -> None:
 
 def test_a_watermark_is_that_of_the_input_that_reaches_least() -> None:
     lake = fresh_lake(the_graph(), DAYS, START)
-    midnight = START - 6 * HOUR
-    assert lake.watermark("joined") == midnight
-    assert lake.watermark("features") == midnight - 24 * HOUR  # it reads yesterday's weather
+    assert lake.watermark("joined") == MIDNIGHT
+    assert lake.watermark("features") == MIDNIGHT - 24 * HOUR  # it reads yesterday's weather
     assert lake.watermark("planes") is None
-    lake.sources[WEATHER].watermark = midnight - 9 * HOUR
-    assert lake.watermark("joined") == midnight - 9 * HOUR
-    assert lake.watermark("totals") == midnight
+    lake.sources[WEATHER].watermark = MIDNIGHT - 9 * HOUR
+    assert lake.watermark("joined") == MIDNIGHT - 9 * HOUR
+    assert lake.watermark("totals") == MIDNIGHT
 
 
 def test_a_watermark_that_was_read_stays_where_the_data_have_moved_on() -> None:
     lake = fresh_lake(the_graph(), DAYS, START)
     lake.sources[FLIGHTS].counters[day(-1)] = (1, 0, 0)
     lake.sources[FLIGHTS].watermark = START
-    assert lake.watermark("departures") == START - 6 * HOUR
+    assert lake.watermark("departures") == MIDNIGHT
 
 
 def test_there_are_many_scenarios_and_each_says_what_happens() -> None:

@@ -254,6 +254,25 @@ def test_marked_partitions_of_one_asset_are_told(ledger: Ledger) -> None:
     assert ledger.marked_of(CLEAN) == ledger.marked_of("no/where") == ()
 
 
+def test_partitions_of_many_assets_are_told_at_once(ledger: Ledger) -> None:
+    chain(ledger)
+    publish(ledger, build("d/ö", "", "v1"))
+    ledger.forget(CLEAN, DAYS)
+    found = ledger.partitions_of([RAW, "d/ö", CLEAN, "no/where"])
+    assert found == {RAW: DAYS, "d/ö": ("",)}
+    assert ledger.partitions_of([]) == {}
+
+
+def test_what_is_marked_or_of_other_code_is_stale(ledger: Ledger) -> None:
+    chain(ledger)
+    publish(ledger, build(RAW, DAY1, "r2", code_version="new"))
+    old = {(RAW, DAY2), (RAW, DAY3)}
+    assert ledger.stale_of({RAW: None, CLEAN: None}) == {(CLEAN, DAY1)}
+    assert ledger.stale_of({RAW: "new", CLEAN: ""}) == {*old, (CLEAN, DAY1)}
+    assert ledger.stale_of({RAW: "never seen"}) == {*old, (RAW, DAY1)}
+    assert ledger.stale_of({}) == ledger.stale_of({"no/where": "new"}) == set()
+
+
 # --- failures -------------------------------------------------------------------------------------
 
 

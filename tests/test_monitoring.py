@@ -12,8 +12,13 @@ import pytest
 from lakeline.errors import ColumnsMissingError, EvaluationError, PageNameError
 from lakeline.monitoring.drift import drift, psi
 from lakeline.monitoring.evidently_html import drift_html, performance_html
-from lakeline.monitoring.pages import page_server, write_page
-from lakeline.monitoring.performance import performance
+from lakeline.monitoring.pages import note_html, page_server, write_page
+from lakeline.monitoring.performance import (
+    Tolerance,
+    brier_kept,
+    calibration_kept,
+    performance,
+)
 
 ROWS = 2000
 LONG_SCRIPT = "<script>" + "x" * 1_000_000 + "</script>"
@@ -196,3 +201,57 @@ def test_evidently_draws_drift_and_performance(tmp_path: Path) -> None:
     html = performance_html(frame, scored(1), label="is_late", score="score")
     assert "drawDashboard" in html
     assert "drawDashboard" in performance_html(frame, label="is_late", score="score")
+
+
+def off(gap: float, *, days: int = 20, seed: int = 3):
+    """Performance of scores that promise ``gap`` too much, and the frame."""
+    frame = scored(seed, promise=gap, days=days).with_columns(pl.col("score").clip(0, 1))
+    return performance(frame["is_late"], frame["score"], blocks=frame["day"])
+
+
+PROMISED = {"brier": 0.18, "calibration_gap": -0.01}
+
+
+def test_scores_that_hold_what_was_promised_pass():
+    found = off(0.0)
+    assert brier_kept(found, PROMISED, Tolerance()).holds
+    assert calibration_kept(found, PROMISED, Tolerance()).holds
+
+
+@pytest.mark.parametrize("gap", [0.2, -0.2])
+def test_a_gap_that_is_surely_beyond_the_tolerance_fails_on_either_side(gap):
+    kept = calibration_kept(off(gap), PROMISED, Tolerance())
+    assert not kept.holds
+    assert "surely beyond the limit 0.0600" in kept.reason
+    assert kept.numbers["limit"] == pytest.approx(0.06)
+
+
+def test_a_brier_score_that_is_surely_worse_than_promised_fails():
+    kept = brier_kept(off(0.0), {"brier": 0.1}, Tolerance())
+    assert not kept.holds
+    assert kept.numbers["low"] > kept.numbers["limit"] == pytest.approx(0.13)
+
+
+def test_a_difference_that_may_be_chance_does_not_fail():
+    """The value lies beyond the limit, and the interval reaches back over it."""
+    found = off(0.0)
+    limit = found.brier.value - 1e-4
+    kept = brier_kept(found, {"brier": limit - 0.03}, Tolerance())
+    assert found.brier.value > limit > found.brier.low
+    assert kept.holds
+    assert "not surely beyond" in kept.reason
+
+
+def test_a_few_days_do_not_fail_whatever_they_say():
+    found = off(0.2, days=6)
+    assert calibration_kept(found, PROMISED, Tolerance()).holds
+    assert not calibration_kept(found, PROMISED, Tolerance(min_days=6)).holds
+
+
+def test_a_model_that_promised_nothing_breaks_nothing():
+    assert brier_kept(off(0.2), {}, Tolerance()).holds
+    assert calibration_kept(off(0.2), {}, Tolerance()).holds
+
+
+def test_a_note_says_its_text_and_nothing_else():
+    assert note_html("A < B", "<none> yet").count("&lt;") == 3

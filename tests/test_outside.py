@@ -133,3 +133,23 @@ def test_rows_that_break_the_contract_are_refused_and_said(both: tuple[Lake, Led
     (state,) = ledger.states(name="table", asset=READINGS.asset)
     assert "level.ge" in str(state.detail["said"])
     assert changed(ledger) == set()
+
+
+def test_a_publish_that_was_killed_halfway_is_finished(
+    both: tuple[Lake, Ledger], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lake, ledger = both
+
+    def killed(*_args: object, **_more: object) -> None:
+        raise SystemExit
+
+    monkeypatch.setattr(Ledger, "publish_together", killed)
+    with pytest.raises(SystemExit):
+        publish_days(lake, ledger, SUNDAY, base=30)
+    monkeypatch.undo()
+    watch = Watch([READINGS])
+    watch.look(lake, ledger, NOW, busy=[READINGS.asset])
+    assert ledger.unfinished() == {READINGS.asset}
+    watch.look(lake, ledger, NOW)
+    assert ledger.unfinished() == set()
+    assert changed(ledger) == {SUNDAY}

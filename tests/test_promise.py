@@ -7,6 +7,8 @@ import dagster as dg
 import pytest
 
 from assets.flights.archive import FlightArchive
+from lakeline.domain import Daily, Domain
+from lakeline.domain.node import node_of
 from lakeline.errors import DomainError
 from lakeline.freshness.promise import (
     Deadline,
@@ -17,6 +19,8 @@ from lakeline.freshness.promise import (
     require_reachable,
 )
 from lakeline.freshness.rhythm import RhythmError, rhythm_of
+from lakeline.window import Window
+from tests.shop import Sale
 
 DAY = dt.timedelta(days=1)
 HOUR = dt.timedelta(hours=1)
@@ -323,3 +327,32 @@ def test_a_deadline_compares_by_what_it_says():
     assert parse_promise(NEW_YORK) == parse_promise(NEW_YORK)
     assert isinstance(parse_promise(NEW_YORK), Deadline)
     assert issubclass(PromiseError, DomainError)
+
+
+# --- where an asset is declared ---------------------------------------------------------------
+
+
+def declared(fresh: str, source: type | None = None) -> dg.AssetsDefinition:
+    domain = Domain("shop", owner="team:shop", partitions=Daily("2024-03-01"))
+
+    def sales(window: Window) -> None: ...
+
+    def sold(window: Window, hourly: object) -> None: ...
+
+    table = domain.table(contract=Sale, source=source, fresh=fresh)
+    return table(sales if source is None else sold)
+
+
+def test_a_domain_takes_deadlines_and_keeps_the_text():
+    asset = declared(NEW_YORK)
+    spec = asset.get_asset_spec(dg.AssetKey(["shop", "sales"]))
+    assert spec.freshness_policy == parse_promise(NEW_YORK).policy()
+    assert node_of(asset).extras["promise"] == NEW_YORK
+
+
+def test_a_domain_refuses_a_promise_that_its_source_does_not_let_it_keep():
+    declared("60m", Hourly)
+    with pytest.raises(
+        PromiseError, match=r"^'shop/sold': the promise '59m' cannot be kept: .* '1h'"
+    ):
+        declared("59m", Hourly)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,8 @@ from lakeline.domain.promotion import NeverTrainedError, promote, roll_back
 from lakeline.errors import UnknownModelError
 from lakeline.freshness.retraining import trainings
 from lakeline.ledger import Ledger
-from lakeline.models.gate import NothingToRollBackError
+from lakeline.meter import Meter
+from lakeline.models.gate import NothingToRollBackError, Promotion
 from lakeline.models.registry import Registry
 from tests.learning import MODEL, TABLE, Mill, World
 
@@ -135,7 +135,6 @@ def test_a_refused_challenger_moves_nothing_and_makes_nothing_fresher(make):
     assert (after.version, after.watermark) == (before.version, before.watermark)
     assert [one for one in mill.house.ledger.marked() if one.asset == "mill/scores"] == []
     assert len(mill.house.ledger.inputs(MODEL, "")) == 51  # what was read last, and found no better
-    assert [one.inputs for one in trainings(mill.house.ledger, MODEL)].count("") == 0
     assert len(trainings(mill.house.ledger, MODEL)) == 2
 
 
@@ -240,12 +239,13 @@ def test_a_process_that_dies_while_it_promotes_is_mended_to_what_the_alias_says(
 @pytest.mark.parametrize("dead", ["crown", "publish"])
 def test_a_rollback_that_dies_can_be_repeated(make, monkeypatch, dead):
     mill = turned(make)
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         if dead == "crown":
             patch.setattr(champions, "crown", dies)
         else:
             patch.setattr(Ledger, "publish", dies)
-        roll_back(mill.house, mill.node, by="anna", because="complaints")
+        with pytest.raises(KeyboardInterrupt):
+            roll_back(mill.house, mill.node, by="anna", because="complaints")
     if dead == "crown":
         roll_back(mill.house, mill.node, by="anna", because="complaints")
     in_service(mill.house, mill.node)
@@ -257,15 +257,12 @@ def test_a_challenger_that_was_compared_with_a_champion_that_is_gone_is_not_prom
     found = mill.registry.version(TABLE, 1)
     build = champions.build_of_last_training(mill.house, mill.node, found)
     assert build is not None
-    from lakeline.meter import Meter
-    from lakeline.models.gate import Promotion
-
     with pytest.raises(ChampionMovedError, match="became version 2 while a challenger was"):
         champions.enthrone(
             mill.house,
             mill.node,
             found,
-            replace(build),
+            build,
             cost=Meter().cost(),
             promotion=Promotion(by="gate", because="better"),
             instead_of=1,

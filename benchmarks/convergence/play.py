@@ -107,8 +107,9 @@ def _require_ledger(world: World) -> None:
         if world.ledger.versions(name) != there:
             raise Wrong(f"the ledger has {world.ledger.versions(name)} of {name}, not {there}")
     marked = {(one.asset, one.partition) for one in world.ledger.marked()}
-    if marked != world.ledger.inconsistent():
-        raise Wrong("marks are wrong")
+    wrong = marked ^ world.ledger.inconsistent()
+    if wrong := {pair for pair in wrong if pair[0] in world.truth.assets}:
+        raise Wrong(f"the marks of {sorted(wrong)} are wrong")
 
 
 def _told(plan: Plan) -> str:

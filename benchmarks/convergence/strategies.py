@@ -22,13 +22,13 @@ SMALL = st.integers(0, 11)
 
 
 @st.composite
-def cases(draw: st.DrawFn, most_assets: int = 8, most_events: int = 20) -> Case:
+def cases(draw: st.DrawFn, most_assets: int = 10, most_events: int = 30) -> Case:
     """A graph and an order of events."""
     assets: list[Asset] = []
     _add(draw, assets, "raw")
     for _ in range(draw(st.integers(2, most_assets))):
         _add(draw, assets, draw(st.sampled_from(SHAPES)))
-    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=3, max_size=most_events))
+    kinds = draw(st.lists(st.sampled_from(KINDS), min_size=6, max_size=most_events))
     events = [Event(kind="fill", where=draw(SMALL))]
     if draw(st.booleans()):
         events.append(Event(kind="settle"))

@@ -7,7 +7,7 @@ publishes. What was published is kept here too, so that the ledger is compared w
 import datetime as dt
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.convergence import oracle
@@ -34,7 +34,6 @@ from lakeline.window import Window, contiguous
 
 MINUTE = dt.timedelta(minutes=1)
 PAUSES = (5 * MINUTE, 15 * MINUTE)
-TICKS_TO_SETTLE = 60
 
 
 class Wrong(AssertionError):
@@ -82,13 +81,32 @@ class Fault:
 
 
 @dataclass(kw_only=True)
+class Batch:
+    """What was written to the lake at once; ``gone`` is a partition that was deleted instead."""
+
+    name: str
+    builds: dict[str, Held]
+    at: dt.datetime
+    gone: str | None = None
+    batch: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the check of a report passes on it."""
+        newest = next(reversed(self.builds.values()))
+        return int(oracle.digest(newest.version), 16) % 3 > 0
+
+
+@dataclass(kw_only=True)
 class World:
     """One case being played.
 
     Attributes:
         present: The sources as they are; ``truth`` has them as they were last seen.
         ended: Runs that ended badly and have not been told of.
-        commits: Snapshot by batch of what reached the lake, by asset.
+        lake: What was written, oldest first.
+        pending: What of it the ledger does not count as published, by batch.
+        saved: Called when something happened outside of the ledger that outlives this process.
         faults: By partition.
         tries: Failed tries of each partition with its present code and inputs.
         kills: Runs that were killed.
@@ -101,12 +119,13 @@ class World:
     present: dict[Pair, str] = field(default_factory=dict)
     runs: list[Run] = field(default_factory=list)
     ended: list[Run] = field(default_factory=list)
-    commits: dict[str, dict[str, int]] = field(default_factory=dict)
-    pending: dict[str, dict[str, Held]] = field(default_factory=dict)
+    lake: list[Batch] = field(default_factory=list)
+    pending: dict[str, Batch] = field(default_factory=dict)
     faults: dict[Pair, Fault] = field(default_factory=dict)
     tries: dict[Pair, tuple[object, int]] = field(default_factory=dict)
     failures: dict[Pair, tuple[object, int]] = field(default_factory=dict)
     kills: Counter[Pair] = field(default_factory=Counter)
+    saved: Callable[[], None] = lambda: None
     built: int = 0
     ticks: int = 0
 
@@ -139,6 +158,7 @@ class World:
         elif plan.runs:
             known, before = oracle.fixpoint(self.truth), self._versions()
             self.runs += [self._launched(run, known, before) for run in plan.runs]
+            self.saved()
         return plan
 
     def observe(self, sources: Sequence[str] | None = None) -> None:
@@ -212,11 +232,8 @@ class World:
         """Let its process die: where it is, with its data written and nobody told, or with everything but its end."""
         name = list(run.steps)[run.at]
         if run.reading and how:
-            builds = self._builds(run, name, run.reading)
-            if how == 1:
-                self._commit(name, builds)
-            else:
-                self._record(name, builds)
+            write = self._commit if how == 1 else self._record
+            write(name, self._builds(run, name, run.reading))
         for asset, keys in run.steps.items():
             self.kills.update((asset, key) for key in keys)
         run.errors = {"": "its process was lost"}
@@ -295,46 +312,53 @@ class World:
         }
 
     def _record(self, name: str, builds: dict[str, Held]) -> None:
+        batch = self._commit(name, builds)
         now = self.truth.now
         cost = Cost(started_ts=now, ended_ts=now, cpu_s=0, peak_rss_bytes=0)
-        batch = uuid.uuid4().hex
-        self.ledger.record(batch, _as_builds(name, builds), cost)
-        self._put(name, builds)
+        self.ledger.publish(batch, None, cost)
+        self.put(self.pending.pop(batch))
 
-    def _commit(self, name: str, builds: dict[str, Held]) -> None:
+    def _commit(self, name: str, builds: dict[str, Held]) -> str:
         """Data in the lake, of which the ledger has only heard that they would come."""
-        batch = uuid.uuid4().hex
-        self.ledger.begin(batch, _as_builds(name, builds), self.truth.now)
-        commits = self.commits.setdefault(name, {})
-        commits[batch] = len(commits) + 1
-        self.pending[batch] = builds
+        made = Batch(name=name, builds=builds, at=self.truth.now)
+        self._check(made)
+        self.ledger.begin(made.batch, _as_builds(name, builds), self.truth.now)
+        self.lake.append(made)
+        self.pending[made.batch] = made
+        self.saved()
+        return made.batch
 
     def mend(self, name: str) -> None:
         """What a step does first: take up what a lost process left in the lake."""
-        for batch in recover(self.ledger, name, self.commits.get(name, {})).published:
-            self._put(name, self.pending.pop(batch))
+        committed = {one.batch: at for at, one in enumerate(self.lake, 1) if one.name == name}
+        for batch in recover(self.ledger, name, committed).published:
+            self.put(self.pending.pop(batch))
 
-    def _put(self, name: str, builds: dict[str, Held]) -> None:
-        asset = self.truth.assets.get(name)
-        for key, held in builds.items():
-            pair = (name, key)
-            self.truth.held[pair] = held
-            self.failures.pop(pair, None)
+    def put(self, batch: Batch) -> None:
+        """Know of a batch that the ledger has published."""
+        for key, held in batch.builds.items():
+            self.truth.held[batch.name, key] = held
+            self.failures.pop((batch.name, key), None)
             self.built += 1
-        self.truth.built_by[name] = next(reversed(builds.values())).code
-        if asset is not None and asset.kind == "model":
-            self.truth.trained.setdefault(name, []).append(self.truth.now)
-        if asset is not None and asset.kind == "report":
-            self._check(asset, next(iter(builds.values())))
+            self.truth.built_by[batch.name] = held.code
+        if self._is_a(batch.name, "model"):
+            self.truth.trained.setdefault(batch.name, []).append(batch.at)
+        if self._is_a(batch.name, "report"):
+            (self.truth.failing.discard if batch.is_passed else self.truth.failing.add)(batch.name)
 
-    def _check(self, asset: Asset, held: Held) -> None:
-        passed = int(oracle.digest(held.version), 16) % 3 > 0
-        (self.truth.failing.discard if passed else self.truth.failing.add)(asset.name)
-        state = State(asset=asset.name, name=f"check:{CHECK}", state="passed" if passed else "failed")  # fmt: skip
-        self.ledger.set_states([state], self.truth.now)
+    def _check(self, batch: Batch) -> None:
+        if self._is_a(batch.name, "report"):
+            word = "passed" if batch.is_passed else "failed"
+            state = State(asset=batch.name, name=f"check:{CHECK}", state=word)
+            self.ledger.set_states([state], self.truth.now)
+
+    def _is_a(self, name: str, kind: str) -> bool:
+        return name in self.truth.assets and self.truth.assets[name].kind == kind
 
     def forget(self, pair: Pair) -> None:
         """Somebody deletes a partition from the lake."""
+        self.lake.append(Batch(name=pair[0], builds={}, gone=pair[1], at=self.truth.now))
+        self.saved()
         self.ledger.forget(pair[0], [pair[1]])
         self.truth.held.pop(pair, None)
 
@@ -353,9 +377,17 @@ class World:
             is_code_new = asset.rebuilds_on_code and held is not None and held.code != asset.code
             if held is not None and held.inputs == inputs and not is_code_new:
                 raise Wrong(f"{pair} is built from what it was built from before")
-            for read, version in inputs.items():
-                if run.known.get(read, Target(version=version)).version != version and run.before.get(read, ABSENT) == version:  # fmt: skip
-                    raise Wrong(f"{pair} is built from {read}, which was known to be about to change")  # fmt: skip
+            early = [read for read, version in inputs.items() if self._is_early(run, read, version)]
+            if early:
+                raise Wrong(f"{pair} is built from {early}, known to be about to change")
+
+    def _is_early(self, run: Run, read: Pair, version: str) -> bool:
+        """Whether it was known when the run was asked for that this version would not stay, and still is."""
+        known = run.known.get(read, Target(version=version)).version
+        if known == version or run.before.get(read, ABSENT) != version:
+            return False
+        present = oracle.fixpoint(self.truth).get(read)
+        return present is not None and present.version != version
 
     def _require_sound(self, plan: Plan) -> None:
         """Few enough runs, none of which builds what another one builds, and whose ranges hold no unbuilt partition."""

@@ -4,7 +4,8 @@ import datetime as dt
 
 import dagster as dg
 
-from benchmarks.freshness.dagster_system import Condition, DagsterSystem, Rules
+from benchmarks.freshness.dagster_graph import Condition, Rules
+from benchmarks.freshness.dagster_system import DagsterSystem
 from benchmarks.freshness.graph import Asset, Graph
 
 
@@ -13,7 +14,7 @@ def eager_system() -> DagsterSystem:
     return DagsterSystem("eager", Rules(condition=_eager, policy=_policy))
 
 
-def _eager(graph: Graph, asset: Asset) -> Condition:  # noqa: ARG001 - the same for all
+def _eager(graph: Graph, asset: Asset) -> Condition:
     return dg.AutomationCondition.eager()
 
 

@@ -27,7 +27,8 @@ from typing import Any
 
 import dagster as dg
 
-from benchmarks.freshness.dagster_system import Condition, DagsterSystem, Rules
+from benchmarks.freshness.dagster_graph import Condition, Rules
+from benchmarks.freshness.dagster_system import DagsterSystem
 from benchmarks.freshness.graph import Asset, Graph, Read
 
 AC: Any = dg.AutomationCondition
@@ -63,13 +64,20 @@ def _policy(promise: dt.timedelta) -> dg.FreshnessPolicy:
 
 
 def _condition(graph: Graph, asset: Asset, *, is_chained: bool) -> Condition:
-    trigger = _reasons_to_train(asset) if asset.kind == "model" else _reasons_to_build(graph, asset, is_chained=is_chained)
+    trigger = (
+        _reasons_to_train(asset)
+        if asset.kind == "model"
+        else _reasons_to_build(graph, asset, is_chained=is_chained)
+    )
     latched = trigger.since(AC.newly_requested() & ~trigger)
     # Written as a NOT, since the state of a latch goes by the kinds of its children: two ANDs would share it.
     pending = trigger.since(~(~AC.newly_updated() | trigger))
     wrong = pending | AC.execution_failed() | AC.missing()
     due = latched | (wrong & AC.cron_tick_passed(RETRY))
-    return due & ~AC.any_deps_missing() & ~_is_upstream(AC.in_progress()) & ~AC.in_progress()
+    guarded: Condition = (
+        due & ~AC.any_deps_missing() & ~_is_upstream(AC.in_progress()) & ~AC.in_progress()
+    )
+    return guarded
 
 
 def _reasons_to_build(graph: Graph, asset: Asset, *, is_chained: bool) -> Any:
@@ -77,7 +85,11 @@ def _reasons_to_build(graph: Graph, asset: Asset, *, is_chained: bool) -> Any:
     elsewhere = changed & ~AC.executed_with_root_target()
     moved = elsewhere | AC.will_be_requested() if is_chained else changed
     deps = [_of_dep(read, moved) for read in asset.reads]
-    return reduce(lambda one, other: one | other, deps) | AC.missing().newly_true() | AC.code_version_changed()
+    return (
+        reduce(lambda one, other: one | other, deps)
+        | AC.missing().newly_true()
+        | AC.code_version_changed()
+    )
 
 
 def _of_dep(read: Read, moved: Any) -> Any:

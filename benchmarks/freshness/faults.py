@@ -34,7 +34,9 @@ class Fault:
             return False
         if self.times is not None:
             return self.times > 0
-        return code == self.code and (not self.is_poison or self.poisoned.get(pair, inputs) == inputs)
+        return code == self.code and (
+            not self.is_poison or self.poisoned.get(pair, inputs) == inputs
+        )
 
 
 @dataclass(kw_only=True)
@@ -54,11 +56,15 @@ class Faults:
         """Whether a build fails and would as often as it is tried."""
         return any(one.times is None and one.strikes(pair, code, inputs) for one in self.failing)
 
-    def struck(self, asset: str, code: str, readings: Mapping[str, Mapping[Pair, str]]) -> list[str]:
+    def struck(
+        self, asset: str, code: str, readings: Mapping[str, Mapping[Pair, str]]
+    ) -> list[str]:
         """Partitions of a step that fail; each call is one try."""
         found: set[str] = set()
         for fault in self.failing:
-            hit = [key for key, inputs in readings.items() if fault.strikes((asset, key), code, inputs)]
+            hit = [
+                key for key, inputs in readings.items() if fault.strikes((asset, key), code, inputs)
+            ]
             found |= set(hit)
             for key in hit:
                 fault.poisoned.setdefault((asset, key), dict(readings[key]))

@@ -18,6 +18,7 @@ DAYS = 60
 START = dt.datetime(2024, 3, 1, 6, tzinfo=dt.UTC)
 """When each scenario begins: the morning after the sixtieth day."""
 
+MIDNIGHT = START - dt.timedelta(hours=6)
 HOUR = dt.timedelta(hours=1)
 Correspondence = Literal["same", "window", "every", "newest", "whole"]
 

@@ -92,7 +92,9 @@ class Lake:
             version=content(asset, inputs),
             inputs=inputs,
             marks={name: self._mark(pairs) for name, pairs in by_upstream(inputs).items()},
-            codes={one.upstream: self.graph.assets[one.upstream].code.version for one in asset.reads},
+            codes={
+                one.upstream: self.graph.assets[one.upstream].code.version for one in asset.reads
+            },
             code_version=asset.code.version,
         )
 

@@ -48,7 +48,11 @@ class LakelineSystem:
     # --- start and end ------------------------------------------------------------------------
 
     def setup(
-        self, graph: Graph, history: Sequence[Built], sources: Sequence[Observation], now: dt.datetime
+        self,
+        graph: Graph,
+        history: Sequence[Built],
+        sources: Sequence[Observation],
+        now: dt.datetime,
     ) -> None:
         """Start on a copy of a ledger that holds the history, with nothing left to do."""
         shutil.copyfile(_ledger_of(graph, history, sources, now), self._folder / FILE)
@@ -59,12 +63,12 @@ class LakelineSystem:
         self._ledger.close()
         shutil.rmtree(self._folder)
 
-    def redefined(self, graph: Graph, now: dt.datetime) -> None:  # noqa: ARG002 - the protocol's
+    def redefined(self, graph: Graph, now: dt.datetime) -> None:
         """A new code location makes a new reconciler."""
         self._wrote()
         self._reconciler = Reconciler(freshness_graph(graph), self._ledger, BUDGET)
 
-    def restarted(self, now: dt.datetime, *, is_cursor_lost: bool) -> None:  # noqa: ARG002 - it has no cursor
+    def restarted(self, now: dt.datetime, *, is_cursor_lost: bool) -> None:
         """A new process makes a new reconciler, and the ledger is what it goes on from."""
         self._reconciler = Reconciler(self._reconciler.graph, self._ledger, BUDGET)
 
@@ -75,26 +79,36 @@ class LakelineSystem:
         self._wrote()
         _observe(self._ledger, seen, now)
 
-    def dropped(self, asset: str, partitions: Sequence[str], now: dt.datetime) -> None:  # noqa: ARG002 - the protocol's
+    def dropped(self, asset: str, partitions: Sequence[str], now: dt.datetime) -> None:
         """The ledger follows the lake."""
         self._wrote()
         self._ledger.forget(asset, partitions)
 
     def tick(self, now: dt.datetime) -> Sequence[Request]:
-        """One tick of the reconciler."""
+        """One tick of the reconciler, before which publishes that were cut short are finished from the lake."""
         self._wrote()
-        running = [InFlight(run_id=one.run_id, partitions=one.steps) for one in self._running.values()]
+        busy = {asset for run in self._running.values() for asset in run.steps}
+        for asset in self._ledger.unfinished() - busy:
+            recover(self._ledger, asset, self._committed.get(asset, {}))
+        running = [
+            InFlight(run_id=one.run_id, partitions=one.steps) for one in self._running.values()
+        ]
         plan = self._reconciler.tick(now, running)
         return [Request(steps=run.steps, note=run) for run in plan.runs]
 
     # --- runs ---------------------------------------------------------------------------------
 
-    def run_started(self, run: Run, now: dt.datetime) -> None:  # noqa: ARG002 - the protocol's
+    def run_started(self, run: Run, now: dt.datetime) -> None:
         """Remember what is under way."""
         self._running[run.run_id] = run
 
     def step_started(
-        self, run: Run, asset: str, partitions: Sequence[str], sources: Sequence[Observation], now: dt.datetime
+        self,
+        run: Run,
+        asset: str,
+        partitions: Sequence[str],
+        sources: Sequence[Observation],
+        now: dt.datetime,
     ) -> Sequence[str]:
         """Mend the ledger, look at the source, and leave out what is fine or has failed from the same inputs."""
         self._wrote()
@@ -110,10 +124,14 @@ class LakelineSystem:
             key
             for key in partitions
             if not view.standing((asset, key)).is_fine
-            and ((asset, key) not in plan.unless or view.key((asset, key)) != plan.unless[asset, key])
+            and (
+                (asset, key) not in plan.unless or view.key((asset, key)) != plan.unless[asset, key]
+            )
         ]
 
-    def published(self, run: Run, builds: Sequence[Built], now: dt.datetime, *, is_told: bool) -> None:
+    def published(
+        self, run: Run, builds: Sequence[Built], now: dt.datetime, *, is_told: bool
+    ) -> None:
         """Write the batch down as a publish does, up to where the process lived."""
         self._wrote()
         batch = f"batch-{next(self._batches)}"
@@ -125,7 +143,9 @@ class LakelineSystem:
             self._ledger.publish(batch, snapshots[batch], _cost(now))
             _check(self._ledger, builds, now)
 
-    def step_failed(self, run: Run, asset: str, partitions: Sequence[str], now: dt.datetime) -> None:  # noqa: ARG002 - the protocol's
+    def step_failed(
+        self, run: Run, asset: str, partitions: Sequence[str], now: dt.datetime
+    ) -> None:
         """Remember the error, which the sensor reads from the event log when the run is over."""
         self._errors.setdefault(run.run_id, {})[asset] = "it failed"
 
@@ -202,12 +222,15 @@ def _mapping(read: Read) -> mapping.Mapping:
 
 
 def _observe(ledger: Ledger, seen: Observation, now: dt.datetime) -> None:
-    ledger.observe(seen.source, seen.versions, watermark=seen.watermark, observed_ts=now, is_complete=True)
+    ledger.observe(
+        seen.source, seen.versions, watermark=seen.watermark, observed_ts=now, is_complete=True
+    )
 
 
 def _build(one: Built, run_id: str) -> Build:
     inputs = (
-        Input(asset=asset, partition=key, version=version) for (asset, key), version in one.inputs.items()
+        Input(asset=asset, partition=key, version=version)
+        for (asset, key), version in one.inputs.items()
     )
     return Build(
         asset=one.asset,
@@ -237,7 +260,9 @@ def _check(ledger: Ledger, builds: Sequence[Built], now: dt.datetime) -> None:
 _LEDGERS: dict[str, Path] = {}
 
 
-def _ledger_of(graph: Graph, history: Sequence[Built], sources: Sequence[Observation], now: dt.datetime) -> Path:
+def _ledger_of(
+    graph: Graph, history: Sequence[Built], sources: Sequence[Observation], now: dt.datetime
+) -> Path:
     """The file of a ledger that holds a history and has been looked at once; the same one for the same history."""
     name = repr((graph, history, sources, now))
     if name not in _LEDGERS:
@@ -253,7 +278,9 @@ def _ledger_of(graph: Graph, history: Sequence[Built], sources: Sequence[Observa
             _check(ledger, mine, now)
         plan = Reconciler(freshness_graph(graph), ledger, BUDGET).tick(now)
         if plan.runs:
-            raise RuntimeError(f"The history is not consistent: {[run.reason for run in plan.runs]}")
+            raise RuntimeError(
+                f"The history is not consistent: {[run.reason for run in plan.runs]}"
+            )
         ledger.close()
         _LEDGERS[name] = file
     return _LEDGERS[name]

@@ -41,7 +41,9 @@ def targets(lake: Lake, now: dt.datetime, is_stuck: Stuck) -> dict[Pair, Target]
     for asset in lake.graph.built:
         keys_of = _keys_of(found)
         for key in days if asset.is_daily else [WHOLE]:
-            target = _target(lake, asset, key, now=now, found=found, keys=keys_of, is_stuck=is_stuck)
+            target = _target(
+                lake, asset, key, now=now, found=found, keys=keys_of, is_stuck=is_stuck
+            )
             if target is not None:
                 found[asset.name, key] = target
     return found
@@ -142,4 +144,7 @@ def _keys_of(found: Mapping[Pair, Target]) -> Callable[[str], list[str]]:
 
 def is_same(held: Held | None, reading: Held) -> bool:
     """Whether a build from this reading would be made from what the published one was made from."""
-    return held is not None and (held.inputs, held.code_version) == (reading.inputs, reading.code_version)
+    return held is not None and (held.inputs, held.code_version) == (
+        reading.inputs,
+        reading.code_version,
+    )

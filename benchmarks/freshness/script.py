@@ -9,6 +9,7 @@ from benchmarks.freshness.graph import FLIGHTS, START, WEATHER, Code, Graph, day
 from benchmarks.freshness.system import Request
 from benchmarks.freshness.world import World
 
+SHORT_H = 8
 MORNING = "05:10"
 """When the sources publish the day before."""
 
@@ -32,6 +33,29 @@ class Scenario:
     hours: float = 6
     every_min: int = 30
     may_end_early: bool = False
+
+
+Play = Callable[["Script"], None]
+
+
+def scenario(
+    into: dict[str, Scenario], group: str, *, hours: float = 6, every_min: int = 30
+) -> Callable[[Play], Play]:
+    """Make a function a scenario under its name; one that takes longer than ``SHORT_H`` is played to its end."""
+
+    def declare(play: Play) -> Play:
+        name = play.__name__.replace("_", "-")
+        into[name] = Scenario(
+            name=name,
+            group=group,
+            play=play,
+            hours=hours,
+            every_min=every_min,
+            may_end_early=hours <= SHORT_H,
+        )
+        return play
+
+    return declare
 
 
 class Script:
@@ -127,8 +151,10 @@ class Moment:
 
     def person_builds(self, steps: Mapping[str, Sequence[int]]) -> "Moment":
         """A person starts a run: days by asset, none for an asset without partitions."""
-        keys = {asset: [day(number) for number in numbers] or [""] for asset, numbers in steps.items()}
-        return self._do("", lambda: self._world.start(Request(steps=keys), by_person=True))
+        keys = {
+            asset: [day(number) for number in numbers] or [""] for asset, numbers in steps.items()
+        }
+        return self._do("", lambda: self._world.person_starts(Request(steps=keys)))
 
     def person_drops(self, asset: str, *numbers: int) -> "Moment":
         """A person deletes days of a built asset from the lake."""
@@ -137,7 +163,7 @@ class Moment:
 
     def person_cancels(self) -> "Moment":
         """A person cancels the newest run under way."""
-        return self._do("a person cancels", self._world.cancel)
+        return self._do("a person cancels", self._world.executor.cancel)
 
     def deploys(self, change: Callable[[Graph], Graph], what: str) -> "Moment":
         """New definitions are deployed."""
@@ -158,7 +184,9 @@ class Moment:
     def fails(self, asset: str, *numbers: int, times: int = 1) -> "Moment":
         """The next steps of an asset, or some days of it, fail."""
         fault = Fault(asset=asset, days=[day(n) for n in numbers] or None, times=times)
-        return self._do(f"{asset} will fail {times} times", lambda: self._world.faults.failing.append(fault))
+        return self._do(
+            f"{asset} will fail {times} times", lambda: self._world.faults.failing.append(fault)
+        )
 
     def breaks(self, asset: str, *numbers: int, is_poison: bool = False) -> "Moment":
         """Building an asset, or some days of it, fails until its code, or if it is poison its inputs, change."""
@@ -211,17 +239,20 @@ class Moment:
 
     def clock_is_off(self, hours: float) -> "Moment":
         """The clock of the machine that ticks is wrong by so much; 0 sets it right."""
-        return self._do(f"its clock is off by {hours} h", lambda: setattr(self._world, "skew", dt.timedelta(hours=hours)))
+        return self._do(
+            f"its clock is off by {hours} h",
+            lambda: setattr(self._world, "skew", dt.timedelta(hours=hours)),
+        )
 
     # --- the rest -----------------------------------------------------------------------------
 
     def _do(self, what: str, act: Callable[[], None]) -> "Moment":
         def told() -> None:
             if what:
-                self._world.say(f"** {what}")
+                self._world.course.say(f"** {what}")
             act()
 
-        self._world.at(self._moment, told)
+        self._world.course.at(self._moment, told)
         return self
 
     def _count(self, source: str, keys: Sequence[str], *, place: int) -> "Moment":

@@ -127,9 +127,17 @@ class System(Protocol):
         ...
 
     def step_started(
-        self, run: Run, asset: str, partitions: Sequence[str], now: dt.datetime
+        self,
+        run: Run,
+        asset: str,
+        partitions: Sequence[str],
+        sources: Sequence[Observation],
+        now: dt.datetime,
     ) -> Sequence[str]:
-        """The partitions of the step that are really built; a step without any is over at once."""
+        """The partitions of the step that are really built; a step without any is over at once.
+
+        ``sources`` are those that the asset reads, as the process that builds it finds them.
+        """
         ...
 
     def published(

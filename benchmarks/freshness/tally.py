@@ -140,10 +140,18 @@ class Tally:
         self.score.pair_samples += 1
         self.score.falsely_consistent += claim and not truth
         self.score.falsely_inconsistent += truth and not claim
-        return "" if truth == claim else f"falsely {'consistent' if claim else 'inconsistent'}: {pair[0]}[{pair[1]}]"
+        return (
+            ""
+            if truth == claim
+            else f"falsely {'consistent' if claim else 'inconsistent'}: {pair[0]}[{pair[1]}]"
+        )
 
     def _wrong(
-        self, asset: Asset, pair: Pair, reading: Held | None, fixpoints: tuple[Mapping[Pair, Target], ...]
+        self,
+        asset: Asset,
+        pair: Pair,
+        reading: Held | None,
+        fixpoints: tuple[Mapping[Pair, Target], ...],
     ) -> str:
         if reading is None:
             return "early"
@@ -152,7 +160,10 @@ class Tally:
         wanted = [fixpoint.get(pair) for fixpoint in fixpoints]
         if asset.kind == "model" and all(one is not None and one.inputs is None for one in wanted):
             return "surplus"  # it has no reason to be trained
-        read = {*reading.inputs, *(one for want in wanted if want and want.inputs for one in want.inputs)}
+        read = {
+            *reading.inputs,
+            *(one for want in wanted if want and want.inputs for one in want.inputs),
+        }
         return "early" if any(self._is_moving(one, fixpoints) for one in read) else ""
 
     def _is_moving(self, pair: Pair, fixpoints: tuple[Mapping[Pair, Target], ...]) -> bool:

@@ -26,11 +26,10 @@ def present(project: "Project", *, everything: bool = False) -> Present:
         project: Whose.
         everything: Whether to compare every partition anew, trusting no mark.
     """
-    from lakeline.domain.node import nodes
     from lakeline.freshness.declared import graph_of
     from lakeline.freshness.reasons import present_plan
 
-    graph = graph_of(nodes())
+    graph = graph_of(project.nodes)
     plan = present_plan(
         graph,
         project.house.ledger,

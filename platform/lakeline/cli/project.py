@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from lakeline.clock import Clock
     from lakeline.deployment import Deployment
+    from lakeline.domain.node import Node
     from lakeline.resource import Lakehouse
 
 Resource = TypeVar("Resource")
@@ -103,6 +104,16 @@ class Project:
         held = dict(self.definitions.resources or {})
         found = [one for one in held.values() if type(one) is Timepiece]
         return found[0].clock if found else SystemClock()
+
+    @property
+    def nodes(self) -> "dict[str, Node]":
+        """What domains know of its assets, by ``domain/name``."""
+        import dagster as dg
+
+        from lakeline.domain.node import nodes_of
+
+        held = self.definitions.assets or ()
+        return nodes_of(one for one in held if isinstance(one, dg.AssetsDefinition))
 
     @property
     def home(self) -> Path:

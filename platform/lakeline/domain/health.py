@@ -9,6 +9,7 @@ import dagster as dg
 from lakeline.ledger import State
 
 if TYPE_CHECKING:
+    from lakeline.domain.node import Node
     from lakeline.freshness.decision import Plan
     from lakeline.freshness.graph import Graph
     from lakeline.freshness.health import Page
@@ -25,8 +26,17 @@ EVERY = dt.timedelta(minutes=3)
 """Least time between two pages that the sensor tells, by the machine's clock."""
 
 
-def health_asset(domain: str, *, owner: str, tags: Mapping[str, str]) -> dg.AssetsDefinition:
-    """The page of a domain as an asset without dependencies, so that what is broken does not keep it from being shown."""
+def health_asset(
+    domain: str, assets: Sequence[dg.AssetsDefinition], *, owner: str, tags: Mapping[str, str]
+) -> dg.AssetsDefinition:
+    """The page of a domain as an asset without dependencies, so that what is broken does not keep it from being shown.
+
+    Args:
+        domain: Its name.
+        assets: Those of the domain when the page is made, which may be more than there are now.
+        owner: Of the page.
+        tags: More of its tags.
+    """
 
     @dg.asset(
         key=[domain, NAME],
@@ -38,13 +48,14 @@ def health_asset(domain: str, *, owner: str, tags: Mapping[str, str]) -> dg.Asse
         required_resource_keys={"lakehouse", CLOCK},
     )
     def health(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
-        from lakeline.domain.node import nodes
+        from lakeline.domain.node import nodes_of
         from lakeline.freshness.declared import graph_of
         from lakeline.freshness.health import page
         from lakeline.freshness.reasons import present_plan
         from lakeline.freshness.runs import in_flight
 
-        graph, ledger = graph_of(nodes()), context.resources.lakehouse.ledger
+        graph = graph_of(_with_upstream(nodes_of(assets).values()))
+        ledger = context.resources.lakehouse.ledger
         now = getattr(context.resources, CLOCK).clock.now()
         plan = present_plan(graph, ledger, now, in_flight=in_flight(context.instance, graph))
         shown = page(graph, ledger, plan, domain, wall=dt.datetime.now(dt.UTC))
@@ -92,6 +103,17 @@ def tell_pages(
     return told
 
 
+def _with_upstream(nodes: "Iterable[Node]") -> "list[Node]":
+    """The nodes and everything that they read, of other domains too."""
+    found = {node.asset: node for node in nodes}
+    left = list(found.values())
+    while left:
+        new = [read.node for read in left.pop().reads if read.node.asset not in found]
+        found |= {node.asset: node for node in new}
+        left += new
+    return list(found.values())
+
+
 def _is_due(last: State | None, said: str, wall: dt.datetime) -> bool:
     if last is None:
         return True
@@ -99,4 +121,8 @@ def _is_due(last: State | None, said: str, wall: dt.datetime) -> bool:
 
 
 def _metadata(shown: "Page") -> dict[str, Any]:
-    return {"health": dg.MetadataValue.md(shown.markdown), **shown.numbers}
+    return {
+        "summary": shown.summary,
+        "health": dg.MetadataValue.md(shown.markdown),
+        **shown.numbers,
+    }

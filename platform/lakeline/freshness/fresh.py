@@ -2,7 +2,9 @@
 
 The *watermark* of an asset is the event time up to which its newest partition is complete: the smallest watermark among
 the inputs that it was built from. A source declares or observes its own; a model's is the end of its training window.
-When something was built does not matter here, only how old the data is.
+When something was built does not matter here, only how old the data is. It is a level too: while a partition is made from
+the present versions of its inputs, it reaches as far as these reach now, also where a source has since said that nothing
+more came, or that it is less complete than it thought; otherwise it reaches as far as it did when it was built.
 """
 
 import datetime as dt
@@ -10,9 +12,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakeline.freshness.graph import Graph, Vertex
+from lakeline.freshness.graph import Graph, Pair, Vertex
 from lakeline.freshness.view import View
-from lakeline.ledger import place
+from lakeline.ledger import ABSENT
+from lakeline.window import DAY, day_start
 
 if TYPE_CHECKING:
     from lakeline.ledger import Ledger, Reach, SourceState
@@ -50,27 +53,84 @@ class Freshness:
 
 
 class Watermarks:
-    """Watermarks of all assets at one moment, read from the ledger in two statements."""
+    """Watermarks of assets at one moment.
 
-    def __init__(self, ledger: "Ledger") -> None:
-        self._reach: dict[str, Reach] = ledger.reach()
-        self._sources: dict[str, SourceState] = ledger.sources()
+    Args:
+        view: The ledger, seen through the graph.
+        assets: Those to be asked for; what they are made from is read with them.
+    """
+
+    def __init__(self, view: View, assets: Iterable[str]) -> None:
+        self._view = view
+        self._reach: dict[str, Reach] = view.ledger.reach()
+        self._sources: dict[str, SourceState] = view.ledger.sources()
+        self._found: dict[Pair, dt.datetime | None] = {}
+        view.load([newest for name in _ancestors(view.graph, assets) if (newest := self._newest(name))])  # fmt: skip
 
     def of(self, asset: str) -> dt.datetime | None:
         """The watermark of an asset or source; None where there is none."""
         if asset in self._sources:
             return self._sources[asset].watermark
+        newest = self._newest(asset)
+        return self._of_partition(newest) if newest is not None else None
+
+    def _newest(self, asset: str) -> Pair | None:
         held = self._reach.get(asset)
-        return held.watermark if held is not None else None
+        return (asset, held.newest) if held is not None and held.newest is not None else None
+
+    def _of_partition(self, pair: Pair) -> dt.datetime | None:
+        if pair not in self._found:
+            self._found[pair] = self._live(pair)
+        return self._found[pair]
+
+    def _live(self, pair: Pair) -> dt.datetime | None:
+        asset, key = pair
+        if asset in self._sources:
+            return _within(self._sources[asset].watermark, key)
+        current = self._view.current(pair)
+        if current is None or current.watermark is None or current.marked or self._is_model(asset):
+            return current.watermark if current is not None else None
+        newest: dict[str, str] = {}
+        for one in self._view.inputs(pair):
+            if one.version != ABSENT and one.asset != asset and not self._is_model(one.asset):
+                newest[one.asset] = max(one.partition, newest.get(one.asset, ""))
+        marks = [mark for read in newest.items() if (mark := self._of_partition(read)) is not None]
+        return min(marks, default=current.watermark)
+
+    def _is_model(self, asset: str) -> bool:
+        vertex = self._view.graph.vertices.get(asset)
+        return vertex is not None and vertex.kind == "model"
+
+
+def _ancestors(graph: Graph, assets: Iterable[str]) -> list[str]:
+    """The assets and everything that they are made from."""
+    found: dict[str, None] = {}
+    queue = [name for name in assets if name in graph.vertices]
+    while queue:
+        name = queue.pop()
+        if name not in found:
+            found[name] = None
+            queue += [edge.upstream for edge in graph.vertices[name].reads]
+    return list(found)
+
+
+def _within(watermark: dt.datetime | None, key: str) -> dt.datetime | None:
+    """How far one partition of a source reaches: a day no further than its end."""
+    if watermark is None or not key:
+        return watermark
+    try:
+        return min(watermark, day_start(key) + DAY)
+    except ValueError:  # a static partition
+        return watermark
 
 
 def freshness(
     graph: Graph, ledger: "Ledger", now: dt.datetime, assets: Iterable[str] | None = None
 ) -> dict[str, Freshness]:
     """The truth about every asset, or some; who holds an asset back is looked up where a promise is broken."""
-    marks = Watermarks(ledger)
     wanted = graph.order if assets is None else tuple(assets)
     view = View(graph, ledger)
+    marks = Watermarks(view, wanted)
     return {name: _freshness(view, marks, graph.vertices[name], now) for name in wanted}
 
 
@@ -131,6 +191,7 @@ def sentence(one: Freshness) -> str:
     """What the ``fresh`` check says."""
     if one.is_fresh:
         return str(one)
-    holder = "it was not built since" if one.held_back_by == one.asset else f"held back by {place(one.held_back_by, '')}"  # fmt: skip
-    since = f", which reaches {one.held_back_since:%Y-%m-%d %H:%M}" if one.held_back_since else ""
-    return f"{one}; {holder}{since}"
+    if one.held_back_by == one.asset:
+        return f"{one}; what it reads reaches further, and it was not built since"
+    reaches = f"{one.held_back_since:%Y-%m-%d %H:%M}" if one.held_back_since else "nowhere yet"
+    return f"{one}; held back by {one.held_back_by}, which reaches {reaches}"

@@ -28,10 +28,12 @@ class Page:
     """What there is to show of a domain.
 
     Attributes:
+        summary: One sentence.
         markdown: Table, list and picture; the picture is part of the text.
         numbers: Figures worth a curve.
     """
 
+    summary: str
     markdown: str
     numbers: dict[str, int]
 
@@ -63,7 +65,8 @@ def page(graph: "Graph", ledger: "Ledger", plan: "Plan", domain: str, *, wall: d
         "\n".join(_list([*unread(ledger, domain), *(line_of(one, plan.now) for one in held_up)])),
         f"![watermarks over time](data:image/svg+xml;base64,{picture})",
     ]
-    return Page(markdown="\n\n".join(one for one in parts if one), numbers=_numbers(lines))
+    text = "\n\n".join(one for one in parts if one)
+    return Page(summary=summary(lines), markdown=text, numbers=_numbers(lines))
 
 
 def assets_of(graph: "Graph", domain: str) -> list[str]:

@@ -145,8 +145,8 @@ def _days_between(before: str, day: str) -> tuple[str, ...]:
 def _gap(before: str, day: str) -> int:
     try:
         return (day_start(day) - day_start(before)).days
-    except ValueError:  # static partitions have no distance
-        return 0
+    except ValueError:  # what lies between two static partitions is theirs to say: each is a run of its own
+        return GAP_DAYS + 1
 
 
 def _apart(

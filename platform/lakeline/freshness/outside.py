@@ -2,13 +2,13 @@
 
 The lake is the truth. A table that does not follow from what the ledger published last is adopted: read, audited, and
 recorded with the versions that it holds, so that what was built from other versions is inconsistent and built again, and
-so is the partition itself, from what it reads. A few tables are looked at each tick; one whose newest snapshot is the one
+so is the partition itself, from what it reads. A publish that was killed halfway is finished. A few tables are looked at each tick; one whose newest snapshot is the one
 seen before costs the reading of a line.
 """
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
@@ -41,9 +41,19 @@ class Watch:
         self._next = 0
         self._seen: dict[str, int | None] = {}
 
-    def look(self, lake: "Lake", ledger: "Ledger", now: dt.datetime) -> list[State]:
-        """Take up what went past lakeline in the next few tables; returns how those stand that were not as expected."""
+    def look(
+        self, lake: "Lake", ledger: "Ledger", now: dt.datetime, *, busy: Collection[str] = ()
+    ) -> list[State]:
+        """Take up what went past lakeline in the next few tables; returns how those stand that were not as expected.
+
+        Args:
+            lake: Where the tables are.
+            ledger: What was published.
+            now: The present.
+            busy: Assets that runs under way build; what these have begun is theirs to finish.
+        """
         found = []
+        self._mend(lake, ledger, busy)
         for _ in range(min(TABLES_A_TICK, len(self._targets))):
             target = self._targets[self._next % len(self._targets)]
             self._next += 1
@@ -52,9 +62,18 @@ class Watch:
         ledger.set_states(found, now)
         return found
 
+    def _mend(self, lake: "Lake", ledger: "Ledger", busy: Collection[str]) -> None:
+        """Finish what killed processes left of their publishes, which the lake has and the ledger does not know of yet."""
+        from lakeline.recording import mend
+
+        unfinished = ledger.unfinished()
+        for target in self._targets:
+            if target.asset in unfinished and target.asset not in busy:
+                mend(lake, ledger, target.asset)
+
     def _one(self, lake: "Lake", ledger: "Ledger", target: "Target") -> State | None:
         if ledger.pending(target.asset):
-            return None  # a publish is under way, or was cut short and is mended by the next one
+            return None  # a publish is under way
         table = lake.find(target.table)
         head = None if table is None else table.metadata.current_snapshot_id
         if target.asset in self._seen and self._seen[target.asset] == head:

@@ -67,10 +67,13 @@ class Reconciler:
             agenda=agenda,
         )
         self.ledger.settle_agenda(
-            seq=changes.seq, add=added - plan.settled, remove=plan.settled, now=now
+            seq=changes.seq if changes.pairs else None,
+            add=added - plan.settled,
+            remove=plan.settled,
+            now=now,
         )
         if not self._declared_seen:
-            self._remember_declared(now)
+            self.remember_declared(now)
         return plan
 
     def failed(
@@ -172,7 +175,8 @@ class Reconciler:
                 found |= {(name, key) for key in view.possible_keys(vertex, now)}
         return found | self._swept(fresh_names, now)
 
-    def _remember_declared(self, now: dt.datetime) -> None:
+    def remember_declared(self, now: dt.datetime) -> None:
+        """Write down that the whole graph was looked at as it is declared now, as the first tick does at its end."""
         states = [
             State(asset=name, partition=WHOLE, name=FINGERPRINT, state=_digest(one.fingerprint))
             for name, one in self.graph.vertices.items()

@@ -15,9 +15,12 @@ from lakeline.ledger import State
 from lakeline.window import Window
 
 if TYPE_CHECKING:
+    from dagster._core.execution.asset_backfill import AssetBackfillData
+
     from lakeline.ledger import Ledger
 
 PARTITION = "dagster/partition"
+BACKFILL = "dagster/backfill"
 SEEN = "runs"
 """Name of the ledger's state that says which failed runs are written down."""
 UNDER_WAY = (
@@ -49,11 +52,9 @@ class BadRun:
 def in_flight(instance: dg.DagsterInstance, graph: Graph) -> list[InFlight]:
     """Runs and backfills under way, with the partitions that they build."""
     records = instance.get_run_records(dg.RunsFilter(statuses=[*UNDER_WAY]))
-    runs = [
-        InFlight(run_id=one.dagster_run.run_id, partitions=_partitions(one.dagster_run, graph))
-        for one in records
-    ]
-    return [*runs, *_backfills(instance, graph)]
+    runs = [one.dagster_run for one in records]
+    held = [InFlight(run_id=one.run_id, partitions=_partitions(one, graph)) for one in runs]
+    return [*held, *_backfills(instance, graph, runs)]
 
 
 def ended_badly(
@@ -135,26 +136,27 @@ def _keys(tags: Mapping[str, str], vertex: Vertex) -> tuple[str, ...]:
     return tuple(day for day in days if day in vertex.partitions)
 
 
-def _backfills(instance: dg.DagsterInstance, graph: Graph) -> list[InFlight]:
+def _backfills(
+    instance: dg.DagsterInstance, graph: Graph, runs: "Sequence[dg.DagsterRun]"
+) -> list[InFlight]:
     """Backfills that are not over: they still launch runs for what they target."""
     from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 
-    under_way = BulkActionsFilter(statuses=[BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING])
+    under_way = [BulkActionStatus[name] for name in ("REQUESTED", "CANCELING", "FAILING")]
+    # One that has a run counts as that run, and not once more.
+    run_ids = {run.tags[BACKFILL]: run.run_id for run in runs if BACKFILL in run.tags}
     found = []
-    for one in instance.get_backfills(filters=under_way):
-        targets = _targets(one.serialized_asset_backfill_data, one.asset_backfill_data, graph)
-        if targets:
-            found.append(InFlight(run_id=one.backfill_id, partitions=targets))
+    for one in instance.get_backfills(filters=BulkActionsFilter(statuses=under_way)):
+        if targets := _targets(one.asset_backfill_data, graph):
+            run_id = run_ids.get(one.backfill_id, one.backfill_id)
+            found.append(InFlight(run_id=run_id, partitions=targets))
     return found
 
 
-def _targets(serialized: str | None, data: object, graph: Graph) -> dict[str, Sequence[str]]:
-    del serialized
-    subset = getattr(data, "target_subset", None)
-    if subset is None:
-        return {}
+def _targets(data: "AssetBackfillData | None", graph: Graph) -> dict[str, Sequence[str]]:
+    """Partitions by asset that a backfill is to build; nothing for a backfill of a job, whose runs alone tell."""
     found: dict[str, list[str]] = {}
-    for one in subset.iterate_asset_partitions():
+    for one in data.target_subset.iterate_asset_partitions() if data is not None else ():
         name = one.asset_key.to_user_string()
         if name in graph.vertices:
             found.setdefault(name, []).append(one.partition_key or WHOLE)

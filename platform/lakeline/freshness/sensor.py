@@ -85,7 +85,8 @@ def reconcile_sensor(
             targets = [node.target for node in nodes.values() if node.contract is not None]
             held.append((Reconciler(graph, ledger, budget), Watch(targets)))
         reconciler, watch = held[0]
-        watch.look(context.resources.lakehouse.lake, ledger, now)
+        busy = {asset for run in in_flight(context.instance, graph) for asset in run.partitions}
+        watch.look(context.resources.lakehouse.lake, ledger, now, busy=busy)
         unread = observe_all(ledger, nodes, context.resources, now)
         plan = tick(reconciler, context.instance, name, now)
         tell(context.instance, reconciler, plan, channels, pages=pages)

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lakeline.freshness.graph import Days, Edge, Fixed, Graph, Pair, Vertex
+from lakeline.freshness.mapping import Mapping
 from lakeline.ledger import place
 from lakeline.window import Window, day_start
 
@@ -49,6 +50,7 @@ class View:
         self._currents: dict[Pair, Current | None] = {}
         self._inputs: dict[Pair, tuple[Input, ...]] = {}
         self._versions: dict[Pair, str | None] = {}
+        self._downstream: dict[tuple[str, tuple[str, ...]], frozenset[str]] = {}
 
     @cached_property
     def attempts(self) -> "dict[Pair, Attempt]":
@@ -99,8 +101,7 @@ class View:
         found = set(self.keys(vertex.name))
         parted = [edge for edge in vertex.reads if not edge.mapping.needs_keys]
         for edge in parted:
-            for key in self.keys(edge.upstream):
-                found.update(edge.mapping.downstream(key, ()))
+            found |= self._reached(edge.mapping, self.keys(edge.upstream))
         if not parted:
             found.update(_days(vertex.partitions, now))
         return tuple(sorted(key for key in found if key in vertex.partitions))
@@ -116,6 +117,11 @@ class View:
         if pair not in self._currents:
             self.load([pair])
         return self._currents[pair]
+
+    def inputs(self, pair: Pair) -> "tuple[Input, ...]":
+        """What the published build of a partition read."""
+        self.load([pair])
+        return self._inputs.get(pair, ())
 
     def wanted(self, edge: Edge, key: str) -> tuple[str, ...]:
         """Partitions of the upstream asset that ``key`` is to be made from at present."""
@@ -151,6 +157,15 @@ class View:
         self.load_versions(reads)
         parts = [vertex.code_version, *(f"{place(*one)}={self._versions[one]}" for one in reads)]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+    def _reached(self, mapping: Mapping, keys: tuple[str, ...]) -> frozenset[str]:
+        """Partitions that all of ``keys`` reach; most assets share their days and their mappings."""
+        asked = (repr(mapping), keys)
+        if asked not in self._downstream:
+            self._downstream[asked] = frozenset(
+                one for key in keys for one in mapping.downstream(key, ())
+            )
+        return self._downstream[asked]
 
     def _known(self, edge: Edge) -> tuple[str, ...]:
         return self.keys(edge.upstream) if edge.mapping.is_open else ()

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from lakeline.ledger import marks
 from lakeline.ledger.moments import moment, moment_or_none
 from lakeline.ledger.records import Current, Input, Mark, place
-from lakeline.ledger.schema import asset, batch, build, current, reads, word
+from lakeline.ledger.schema import PENDING, asset, batch, build, current, reads, word
 
 _FEW = 100  # more names than this cost more in a statement than the rows that they would leave out
 _part = word.alias("part")
@@ -174,6 +174,12 @@ def marked_of(connection: sa.Connection, name: str) -> tuple[str, ...]:
         )
     )
     return tuple(sorted(connection.execute(statement).scalars()))
+
+
+def unfinished(connection: sa.Connection) -> set[str]:
+    """Assets with a batch that is neither published nor abandoned; one probe of an index an asset."""
+    is_pending = sa.exists().where(batch.c.asset_id == asset.c.id, batch.c.status == PENDING)
+    return set(connection.execute(sa.select(asset.c.name).where(is_pending)).scalars())
 
 
 def inconsistent(connection: sa.Connection) -> set[tuple[str, str]]:

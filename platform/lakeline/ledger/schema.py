@@ -4,6 +4,8 @@
       │        └──  handover                   what a batch that waits for its table's lock leaves to who holds it
       └────< current                           the published build of each partition, and what it is marked by
     word                                       partitions, column sets, code versions and run ids, each once
+    change, position                           what changed, and up to where that was taken up
+    agenda, attempt, state, source             what is to be looked at, what failed, how things stand, what sources say
 
 Times are microseconds since 1970 in UTC, so that SQLite and Postgres keep them alike. Ids are given out by the one
 writer at a time that ``engine.Database.write`` admits, so no table counts by itself. There are no foreign keys: one

@@ -151,6 +151,11 @@ class Ledger(FreshnessRecords):
         with self._database.read() as connection:
             return reading.batches(connection, asset, (PENDING,), partitions)
 
+    def unfinished(self) -> set[str]:
+        """Assets with a batch that is neither published nor abandoned: under way, or cut short."""
+        with self._database.read() as connection:
+            return reading.unfinished(connection)
+
     def unpublished(self, asset: str) -> set[str]:
         """Batches of the asset that are pending or abandoned."""
         with self._database.read() as connection:
