@@ -1,6 +1,7 @@
 """Dagster's evaluator on the graph of ``big_ledger``: ``eager()`` on every asset, everything materialized before."""
 
 import time
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ def dagster_ticks(size: Size, changed: Sequence[tuple[str, str]]) -> DagsterTick
     """Evaluate the graph at rest, then with ``changed`` partitions materialized again."""
     import dagster as dg
 
+    warnings.filterwarnings("ignore", message="Parameter `allow_nonexistent_upstream")  # it is beta
     definitions = dg.Definitions(assets=[_asset(number, size) for number in range(size.assets)])
     with dg.DagsterInstance.ephemeral() as instance:
         everything = [(name_of(n), key) for n in range(size.assets) for key in size.keys]

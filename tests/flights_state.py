@@ -17,7 +17,7 @@ from resources.settings import Settings
 from tests.shop import Run
 
 DBT = Path(__file__).parents[1] / "dbt"
-NOT_TABLES = ("delay_lightgbm", "predictions", "feature_drift", "performance")
+NOT_TABLES = ("delay_lightgbm", "predictions", "feature_drift", "performance", "health")
 """Assets that take more days than a test builds."""
 
 

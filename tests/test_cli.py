@@ -1,5 +1,6 @@
 """The command line on a real small state: what it shows, what it builds, and what it says when something is wrong."""
 
+import datetime as dt
 import os
 import shutil
 import signal
@@ -17,21 +18,30 @@ from click.testing import CliRunner
 
 from lakeline.cli import main
 from lakeline.cli.serve import ServerEndedError, Servers, stopped_by_signals
-from lakeline.ledger import Build, Cost
+from lakeline.domain.node import nodes
+from lakeline.freshness.budget import Budget
+from lakeline.freshness.declared import graph_of
+from lakeline.freshness.reconciler import Reconciler
+from lakeline.freshness.view import View
+from lakeline.ledger import Build, Cost, State
 from resources import build_resources
 from resources.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
 FIRST, LAST = "2013-01-01", "2013-01-03"
+NOON = "2013-01-04T12:00:00+00:00"
+HOUR = dt.timedelta(hours=1)
+NOW = dt.datetime.fromisoformat(NOON)
 CHAIN = "departures,weather,departures_clean,weather_clean,origin_backlog"
 
 
 class Shown:
     """What a command printed, and its exit code."""
 
-    def __init__(self, folder: Path, *arguments: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, at: str | None = None) -> None:
         settings = {name: None for name in os.environ if name.startswith(PREFIX)}
-        runner = CliRunner(env={**settings, f"{PREFIX}STATE": str(folder)})
+        settings |= {f"{PREFIX}STATE": str(folder), f"{PREFIX}REPLAY_START": at}
+        runner = CliRunner(env=settings)
         done = runner.invoke(main, ["--project", str(ROOT), *arguments])
         self.code, self.text = done.exit_code, done.output
         if done.exception is not None and not isinstance(done.exception, SystemExit):
@@ -56,13 +66,24 @@ def moved(state: Path, tmp_path: Path) -> Path:
     """The same state after a day of departures was published with other content."""
     folder = tmp_path / "state"
     shutil.copytree(state, folder)
-    ledger = build_resources(Settings(state=folder))["lakehouse"].ledger
-    now = ledger.current("flights/departures")[FIRST].ended_ts
-    ledger.begin(
-        "other", [Build(asset="flights/departures", partition=FIRST, version="f" * 32)], now
-    )
-    ledger.publish("other", None, Cost(started_ts=now, ended_ts=now, cpu_s=0, peak_rss_bytes=0))
+    move(folder, "flights/departures", FIRST)
     return folder
+
+
+def move(folder: Path, asset: str, day: str) -> None:
+    """Publish a day of an asset with other content."""
+    ledger = build_resources(Settings(state=folder))["lakehouse"].ledger
+    current = ledger.current(asset)[day]
+    now = current.ended_ts
+    build = Build(
+        asset=asset,
+        partition=day,
+        version="f" * 32,
+        code_version=current.code_version,
+        inputs=ledger.inputs(asset, day),
+    )
+    ledger.begin("other", [build], now)
+    ledger.publish("other", None, Cost(started_ts=now, ended_ts=now, cpu_s=0, peak_rss_bytes=0))
 
 
 def test_help_needs_none_of_the_heavy_packages():
@@ -173,11 +194,105 @@ def test_a_backfill_that_cannot_be_is_refused_in_words(state, arguments, said):
     assert said in shown.text
 
 
+# --- status -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def noon(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three days of the chain at noon of the fourth, where no later day is published."""
+    folder = tmp_path_factory.mktemp("noon")
+    chain = f"{CHAIN},weather_at_origin"
+    built = Shown(folder, "backfill", "--from", FIRST, "--to", LAST, "--select", chain, at=NOON)
+    assert built.code == 0, built.text
+    return folder
+
+
+@pytest.fixture
+def troubled(noon: Path, tmp_path: Path) -> Path:
+    """The same with a day that was given up, one that is tried again later, and a source that nobody can read."""
+    folder = tmp_path / "state"
+    shutil.copytree(noon, folder)
+    ledger = build_resources(Settings(state=folder))["lakehouse"].ledger
+    view = View(graph_of(nodes()), ledger)
+    ledger.forget("flights/weather_clean", [FIRST, LAST])
+    for day, times in ((FIRST, Budget().attempts), (LAST, 1)):
+        pair = ("flights/weather_clean", day)
+        for number in range(times):
+            ledger.failed({pair: view.key(pair)}, run_id=f"run{number}", error="disk full", now=NOW)
+    ledger.settle_agenda(seq=None, add=[("flights/weather_clean", FIRST)], remove=[], now=NOW)
+    said = State(
+        asset="flights/weather", name="source", state="unread", detail={"said": "no answer"}
+    )
+    ledger.set_states([said], NOW)
+    return folder
+
+
+def test_status_tells_watermark_promise_and_consistent_partitions(noon):
+    shown = Shown(noon, "status", at=NOON)
+    assert shown.code == 0
+    line = shown.line("flights/origin_backlog ").split()
+    assert line[1:3] == ["2013-01-04", "00:00"]
+    assert line[4:] == ["25%", "3", "of", "3", "nothing"]
+    assert shown.text.startswith("2013-01-04 12:00 UTC: ")
+
+
+def test_status_tells_a_broken_promise_with_what_holds_it_back(noon):
+    shown = Shown(noon, "status")  # by the clock of today
+    assert (
+        "flights/origin_backlog is complete to 2013-01-04 00:00 and breaks its promise"
+        in shown.text
+    )
+    assert ">999%" in shown.line("flights/origin_backlog ")
+
+
+def test_status_counts_what_is_given_up_and_backed_off_and_says_why_once(troubled):
+    shown = Shown(troubled, "status", at=NOON)
+    line = shown.line("flights/weather_clean ")
+    assert "1 of 3" in line
+    assert line.rstrip().endswith("1 given up, 1 tried again later")
+    attempts = Budget().attempts
+    for said in (
+        f"flights/weather_clean[{FIRST}]: given up: it failed {attempts} times with the same inputs and code: disk full",
+        f"flights/weather_clean[{LAST}]: tried again from 2013-01-04 12:05 on: it failed (1 of {attempts}): disk full",
+        "no answer (since 2013-01-04 12:00)",
+    ):
+        assert said in shown.text
+    assert shown.text.count("disk full") == 2
+
+
+def test_status_shows_the_run_to_come(noon, tmp_path):
+    folder = tmp_path / "state"
+    shutil.copytree(noon, folder)
+    move(folder, "flights/weather", FIRST)
+    shown = Shown(folder, "status", at=NOON)
+    assert f"flights/weather_clean[{FIRST}]: flights/weather[{FIRST}] has changed" in shown.text
+    assert "1 to build" in shown.line("flights/weather_clean ")
+
+
+def test_status_compares_everything_anew_where_it_is_told_to(noon, tmp_path):
+    folder = tmp_path / "state"
+    shutil.copytree(noon, folder)
+    ledger = build_resources(Settings(state=folder))["lakehouse"].ledger
+    ledger.forget("flights/weather_clean", [FIRST])
+    ledger.settle_agenda(seq=ledger.changes().seq, add=[], remove=[], now=NOW)
+    Reconciler(graph_of(nodes()), ledger).tick(NOW)
+    ledger.settle_agenda(seq=None, add=[], remove=ledger.agenda(), now=NOW)
+    assert f"weather_clean[{FIRST}]" not in Shown(folder, "status", at=NOON).text
+    assert f"weather_clean[{FIRST}]" in Shown(folder, "status", "--verify", at=NOON).text
+
+
+def test_status_of_an_empty_state_says_that_nothing_is_due_and_makes_no_home(tmp_path):
+    shown = Shown(tmp_path / "state", "status", at=NOON)
+    assert shown.code == 0
+    assert "not due yet" in shown.line("flights/predictions ")
+    assert not (tmp_path / "state" / "dagster").exists()
+
+
 # --- why --------------------------------------------------------------------------------------
 
 
 def test_why_tells_run_code_inputs_columns_and_that_all_is_still_so(state):
-    shown = Shown(state, "why", "origin_backlog", LAST)
+    shown = Shown(state, "why", "origin_backlog", LAST, "--depth", "2")
     for said in (
         "flights/origin_backlog[2013-01-03]",
         "the present one",
@@ -185,7 +300,7 @@ def test_why_tells_run_code_inputs_columns_and_that_all_is_still_so(state):
         "read flights/departures_clean [2013-01-01 to 2013-01-03] (3 partitions)",
         "dep_delay_min",
         "all still the present versions",
-        "it is read from a source",
+        "it is read from a source, which is as it was",
     ):
         assert said in shown.text
 
@@ -210,13 +325,44 @@ def test_why_of_an_asset_that_was_never_built_says_how_to_build_it(state):
     assert "flights/predictions was never built" in shown.text
 
 
+def test_why_tells_what_a_partition_waits_for_down_to_the_cause(noon, tmp_path):
+    folder = tmp_path / "state"
+    shutil.copytree(noon, folder)
+    move(folder, "flights/weather", FIRST)
+    ledger = build_resources(Settings(state=folder))["lakehouse"].ledger
+    pair = ("flights/weather_clean", FIRST)
+    key = View(graph_of(nodes()), ledger).key(pair)
+    ledger.failed({pair: key}, run_id="r", error="disk full", now=NOW)
+    ledger.settle_agenda(
+        seq=None, add=[("flights/weather_at_origin", FIRST)], remove=[], now=NOW - HOUR
+    )
+    lines = Shown(folder, "why", "weather_at_origin", FIRST, at=NOON).text.splitlines()
+    assert lines[1:3] == [
+        f"flights/weather_at_origin[{FIRST}]: waits: flights/weather_clean[{FIRST}] may change (since 2013-01-04 11:00)",
+        f"└── flights/weather_clean[{FIRST}]: tried again from 2013-01-04 12:05 on: it failed (1 of {Budget().attempts}): disk full",
+    ]
+
+
+def test_why_of_a_day_that_was_given_up_says_so_instead_of_that_it_is_unknown(troubled):
+    shown = Shown(troubled, "why", "weather_clean", FIRST, at=NOON)
+    assert shown.code == 0
+    attempts = Budget().attempts
+    assert f"flights/weather_clean[{FIRST}]: given up: it failed {attempts} times" in shown.text
+    assert f"Build it with: lakeline backfill --from {FIRST} --to {FIRST}" in shown.text
+
+
+def test_why_tells_each_partition_once(state):
+    shown = Shown(state, "why", "origin_backlog", LAST, "--depth", "3")
+    assert shown.text.count(f"flights/departures[{LAST}]\n") == 1
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
         (["departurs"], "There is no asset 'departurs'. Did you mean departures"),
         (
-            ["departures", "2013-02-01"],
-            "has no partition '2013-02-01' that was built. It has 3, 2013-01-01 to 2013-01-03.",
+            ["departures", "2014-02-01"],
+            "has no partition '2014-02-01' that was built. It has 3, 2013-01-01 to 2013-01-03.",
         ),
         (
             ["planes", FIRST],

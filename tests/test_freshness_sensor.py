@@ -128,7 +128,9 @@ def test_a_day_that_nobody_can_build_is_never_claimed(shop: KeptShop) -> None:
         assert shop.materialized(name) == set(shop.days(name))
 
 
-def test_a_failure_is_counted_once_and_names_its_reason_also_after_a_restart(built: KeptShop) -> None:
+def test_a_failure_is_counted_once_and_names_its_reason_also_after_a_restart(
+    built: KeptShop,
+) -> None:
     built.trouble.failing["totals"] = {DAY2}
     next_day(built)
     (request,) = built.tick().run_requests or []
@@ -188,7 +190,9 @@ def test_a_run_killed_after_its_data_was_written_is_no_failure(built: KeptShop) 
     assert built.ledger.attempts() == {}
 
 
-def test_what_fails_for_good_is_given_up_and_tried_again_when_its_rows_change(tmp_path: Path) -> None:
+def test_what_fails_for_good_is_given_up_and_tried_again_when_its_rows_change(
+    tmp_path: Path,
+) -> None:
     with KeptShop(tmp_path, budget=Budget(runs=5, attempts=2)) as shop:
         shop.sell(SOLD[0])
         shop.trouble.failing["totals"] = {DAY1}
@@ -315,7 +319,9 @@ def test_fresh_tells_the_age_of_the_data_and_who_holds_it_back(built: KeptShop) 
 
 def test_the_checks_can_be_run_by_hand_and_see_what_no_tick_has_seen(built: KeptShop) -> None:
     built.ledger.forget("shop/totals", [DAY1])
-    keys = [dg.AssetCheckKey(dg.AssetKey(["shop", "totals"]), one) for one in ("fresh", "consistent")]
+    keys = [
+        dg.AssetCheckKey(dg.AssetKey(["shop", "totals"]), one) for one in ("fresh", "consistent")
+    ]
     result = dg.materialize(
         [*built.domain.assets, *(built.definitions.asset_checks or ())],
         selection=dg.AssetSelection.checks(*keys),
@@ -386,7 +392,9 @@ def test_a_reader_of_the_day_before_is_built_again_with_it(built: KeptShop) -> N
 
 def test_equal_rows_again_stop_what_follows(built: KeptShop) -> None:
     built.till.rows[0] = (f"{DAY1}T09:00", "north", 100)
-    built.sell((f"{DAY1}T10:00", "west", 5))  # rejected by the contract, so the table stays as it was
+    built.sell(
+        (f"{DAY1}T10:00", "west", 5)
+    )  # rejected by the contract, so the table stays as it was
     assert built.settle() == [("sales", DAY1)]
 
 

@@ -68,7 +68,7 @@ def test_the_first_model_that_beats_the_baselines_serves_and_learned_from_every_
     assert f"{held.watermark:%Y-%m-%d}" == "2024-03-31"
     assert held.rows == 30 * 60
     [noted] = trainings(mill.house.ledger, MODEL)
-    assert (noted.ended_ts, noted.code_version) == (held.ended_ts, mill.node.code_version)
+    assert (noted.known_ts, noted.code_version) == (held.watermark, mill.node.code_version)
 
 
 def test_without_refit_the_very_model_that_was_judged_serves(make):

@@ -88,7 +88,7 @@ def test_a_domain_has_these_decorators() -> None:
     from lakeline.domain import Domain
 
     own = {name for name in vars(Domain) if not name.startswith("_")}
-    assert own - {"name", "owner", "partitions", "assets"} == DECORATORS
+    assert own - {"name", "owner", "partitions", "automation", "assets"} == {*DECORATORS, "health"}
 
 
 def test_the_lakehouse_is_configured_by_these() -> None:

@@ -45,6 +45,16 @@ mutation($params: LaunchBackfillParams!) {
     __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message }
   }
 }"""
+MATERIALIZE = """
+mutation($path: [String!]!) {
+  launchRun(executionParams: {
+    selector: {
+      repositoryLocationName: "lakeline", repositoryName: "__repository__", jobName: "__ASSET_JOB",
+      assetSelection: [{path: $path}], assetCheckSelection: []
+    }
+    runConfigData: {}
+  }) { __typename ... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } }
+}"""
 BACKFILL = """
 query($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
@@ -138,6 +148,17 @@ def test_the_link_to_a_report_opens_the_report(served, page):
     link.wait_for(timeout=60_000)
     page.goto(link.get_attribute("href"))
     page.wait_for_function("document.body.innerText.length > 200", timeout=60_000)
+
+
+def test_the_health_page_shows_a_table_and_a_picture(served, page):
+    launched = served.ask(MATERIALIZE, path=["flights", "health"])["launchRun"]
+    assert launched["__typename"] == "LaunchRunSuccess", launched
+    page.goto(f"{served.address}/assets/flights/health?view=overview")
+    page.get_by_text("Show Markdown").first.click(timeout=BACKFILL_S * 1000)
+    page.get_by_text("complete up to").first.wait_for(timeout=30_000)
+    picture = page.locator("img[alt='watermarks over time']").first
+    picture.wait_for(timeout=30_000)
+    assert picture.evaluate("image => image.naturalWidth") > 500
 
 
 def test_every_picture_of_the_docs_can_be_taken(served, page, tmp_path):

@@ -149,25 +149,26 @@ def renamed(assets: Assets, name: str, to: str) -> dict[str, Asset]:
     """The assets with another name for one; the code of its readers, which say the name, is new with it."""
     found = []
     for one in assets.values():
-        reads = tuple(
+        reads = [
             replace(read, upstream=to) if read.upstream == name else read for read in one.reads
-        )
-        code = one.code + 100 if reads != one.reads else one.code
+        ]
         own = to if one.name == name else one.name
         watches = to if one.watches == name else one.watches
-        found.append(replace(one, name=own, reads=reads, code=code, watches=watches))
+        found.append(replace(_reading(one, reads), name=own, watches=watches))
     return ordered(found)
 
 
 def without(assets: Assets, name: str) -> dict[str, Asset]:
     """The assets without one of them and the reads of it."""
     left = [one for one in assets.values() if one.name != name]
-    return ordered(
-        [
-            replace(one, reads=tuple(read for read in one.reads if read.upstream != name))
-            for one in left
-        ]
-    )
+    return ordered([_reading(one, [read for read in one.reads if read.upstream != name]) for one in left])  # fmt: skip
+
+
+def _reading(asset: Asset, reads: Sequence[Read]) -> Asset:
+    """The asset with other reads, which are part of its code."""
+    if tuple(reads) == asset.reads:
+        return asset
+    return replace(asset, reads=tuple(reads), code=asset.code + 100)
 
 
 def _vertex(asset: Asset, assets: Assets) -> Vertex:
@@ -202,8 +203,11 @@ def _mapping(read: Read, upstream: Asset) -> PartitionMapping:
         return StaticPairs({key: (one,) for key, one in zip(REGIONS, read.keys, strict=True)})
     if read.kind == "regions":
         return StaticPartitions(read.keys)
-    simple = {"same": SamePartition(), "every": EveryPartition(), "whole": WholeAsset()}
-    return simple.get(read.kind) or NewestPartitions(read.count)
+    if read.kind == "newest":
+        return NewestPartitions(read.count)
+    if read.kind == "every":
+        return EveryPartition()
+    return WholeAsset() if read.kind == "whole" else SamePartition()
 
 
 def _retrain(asset: Asset) -> Retrain:

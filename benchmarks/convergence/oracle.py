@@ -205,27 +205,37 @@ def _is_served(read: Read, key: str, upstream: Asset, there: Sequence[str]) -> b
     return set(wanted) <= set(there)
 
 
-def _target(
-    truth: Truth, asset: Asset, key: str, keys: Keys, version: Versions
-) -> Target | None:
+def _target(truth: Truth, asset: Asset, key: str, keys: Keys, version: Versions) -> Target | None:
     held = truth.held.get((asset.name, key))
-    kept = Target(version=held.version) if held is not None else None
+    inputs = _worth_building(truth, asset, key, keys, version)
+    if inputs is None:
+        return Target(version=held.version) if held is not None else None
+    if held is not None and held.inputs == inputs and not is_code_new(asset, held):
+        return Target(version=held.version, inputs=inputs)
+    if asset.kind == "model" and held is not None and not _is_due(truth, asset, held):
+        return Target(version=held.version)
+    return Target(version=content(asset, inputs), inputs=inputs)
+
+
+def _worth_building(
+    truth: Truth, asset: Asset, key: str, keys: Keys, version: Versions
+) -> Inputs | None:
+    """What a partition should be built from; None if it stays as it is."""
     if asset.is_manual or not asset.may_have(key):
-        return kept
+        return None
     if not can_be_built(asset, key, truth.assets, keys):
-        return kept
-    if held is None and _lacks_history(asset, keys):
+        return None
+    if (asset.name, key) not in truth.held and _lacks_history(asset, keys):
         return None
     declared = inputs_of(asset, key, truth.assets, keys, version, declared=True)
     if truth.given_up((asset.name, key), asset.code, declared):
-        return kept
-    inputs = inputs_of(asset, key, truth.assets, keys, version)
-    is_code_new = asset.rebuilds_on_code and held is not None and held.code != asset.code
-    if held is not None and held.inputs == inputs and not is_code_new:
-        return Target(version=held.version, inputs=inputs)
-    if asset.kind == "model" and held is not None and not _is_due(truth, asset, held, is_code_new):
-        return kept
-    return Target(version=content(asset, inputs), inputs=inputs)
+        return None
+    return inputs_of(asset, key, truth.assets, keys, version)
+
+
+def is_code_new(asset: Asset, held: Held | None) -> bool:
+    """Whether a partition was built by other code, and that matters."""
+    return asset.rebuilds_on_code and held is not None and held.code != asset.code
 
 
 def _lacks_history(asset: Asset, keys: Keys) -> bool:
@@ -233,10 +243,10 @@ def _lacks_history(asset: Asset, keys: Keys) -> bool:
     return any(len(keys(read.upstream)) < asset.needs for read in whole)
 
 
-def _is_due(truth: Truth, asset: Asset, held: Held, is_code_new: bool) -> bool:
+def _is_due(truth: Truth, asset: Asset, held: Held) -> bool:
     """Whether a model whose inputs or code changed has a reason to be trained, and may be."""
     has_reason = (
-        is_code_new
+        is_code_new(asset, held)
         or _is_too_old(asset, held, truth.now)
         or any(truth.built_by.get(name, code) != code for name, code in held.codes.items())
         or asset.watches in truth.failing

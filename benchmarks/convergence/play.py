@@ -9,8 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks.convergence import oracle
-from benchmarks.convergence.cases import REGIONS, WHOLE, Asset, Case, Event, Pair, day, renamed, without
-from benchmarks.convergence.world import Fault, Run, World, Wrong
+from benchmarks.convergence.cases import (
+    REGIONS,
+    WHOLE,
+    Asset,
+    Case,
+    Event,
+    Pair,
+    day,
+    renamed,
+    without,
+)
+from benchmarks.convergence.world import Fault, Run, World, WrongError
 from lakeline.freshness.decision import Plan
 from lakeline.ledger import Ledger
 
@@ -43,7 +53,7 @@ def play(case: Case, file: Path) -> Played:
         for event in case.events:
             happen(world, event)
         settle(world)
-    except Wrong as error:
+    except WrongError as error:
         wrong = str(error)
     finally:
         ledger.close()
@@ -62,13 +72,14 @@ def settle(world: World) -> None:
             world.advance(world.runs[0])
         is_quiet = not world.ended
         plan = world.tick()
-        if not plan.runs and is_quiet:
-            until = min((one.until for one in plan.decisions if one.until is not None), default=None)  # fmt: skip
-            if until is None:
-                require_rest(world, plan)
-                return
-            world.truth.now = max(world.truth.now, until)
-    raise Wrong(f"nothing has come to rest after {ROUNDS} ticks: {_told(plan)}")
+        if plan.runs or not is_quiet:
+            continue
+        until = min((one.until for one in plan.decisions if one.until is not None), default=None)
+        if until is None:
+            require_rest(world, plan)
+            return
+        world.truth.now = max(world.truth.now, until)
+    raise WrongError(f"nothing has come to rest after {ROUNDS} ticks: {_told(world.tick())}")
 
 
 # --- at rest --------------------------------------------------------------------------------------
@@ -81,12 +92,12 @@ def require_rest(world: World, plan: Plan) -> None:
     _require_ledger(world)
     for one in plan.decisions:
         if one.action not in ("blocked", "gave_up", "manual"):
-            raise Wrong(f"{one} at rest")
+            raise WrongError(f"{one} at rest")
         pair = (one.asset, one.partition)
         if one.action == "gave_up" and not world.faults.get(pair) and not world.kills[pair]:
-            raise Wrong(f"{pair} was given up for what others did")
+            raise WrongError(f"{pair} was given up for what others did")
     if again := world.tick().runs:
-        raise Wrong(f"a second tick asks for {again}")
+        raise WrongError(f"a second tick asks for {again}")
 
 
 def _require_targets(world: World, targets: dict[Pair, oracle.Target]) -> None:
@@ -94,10 +105,10 @@ def _require_targets(world: World, targets: dict[Pair, oracle.Target]) -> None:
     held = {**truth.sources, **{pair: one.version for pair, one in truth.held.items()}}
     wanted = {pair: one.version for pair, one in targets.items()}
     if off := sorted(pair for pair in {*held, *wanted} if held.get(pair) != wanted.get(pair)):
-        raise Wrong(f"off: {[(pair, held.get(pair), wanted.get(pair)) for pair in off]}")
+        raise WrongError(f"off: {[(pair, held.get(pair), wanted.get(pair)) for pair in off]}")
     for pair, target in targets.items():
         if target.inputs is not None and truth.held[pair].inputs != target.inputs:
-            raise Wrong(f"{pair} is inconsistent")
+            raise WrongError(f"{pair} is inconsistent")
 
 
 def _require_ledger(world: World) -> None:
@@ -105,11 +116,11 @@ def _require_ledger(world: World) -> None:
     for name in {name for name, _ in world.truth.held}:
         there = {key: held.version for (one, key), held in world.truth.held.items() if one == name}
         if world.ledger.versions(name) != there:
-            raise Wrong(f"the ledger has {world.ledger.versions(name)} of {name}, not {there}")
+            raise WrongError(f"the ledger has {world.ledger.versions(name)} of {name}, not {there}")
     marked = {(one.asset, one.partition) for one in world.ledger.marked()}
     wrong = marked ^ world.ledger.inconsistent()
     if wrong := {pair for pair in wrong if pair[0] in world.truth.assets}:
-        raise Wrong(f"the marks of {sorted(wrong)} are wrong")
+        raise WrongError(f"the marks of {sorted(wrong)} are wrong")
 
 
 def _told(plan: Plan) -> str:
@@ -178,7 +189,11 @@ def _person(world: World, event: Event) -> None:
     days = [day(event.where % DAYS + i) for i in range(1 + event.how)]
     steps = {}
     for asset in assets[first : first + 1 + event.how % 3]:
-        keys = [one for one in days if asset.may_have(one)] if asset.parting == "days" else _keys(asset)
+        keys = (
+            [one for one in days if asset.may_have(one)]
+            if asset.parting == "days"
+            else _keys(asset)
+        )
         if keys:
             steps[asset.name] = tuple(keys)
     if steps:
@@ -200,13 +215,14 @@ def _jump(world: World, event: Event) -> None:
 
 
 def _amnesia(world: World, _event: Event) -> None:
-    """The marks, the changes and the agenda of the ledger are gone, as after a careless repair."""
+    """The marks and the changes of the ledger are gone, as after a careless repair."""
     world.ledger.changes()  # makes the tables, where nobody has yet
     world.ledger.close()
     with sqlite3.connect(world.ledger.url.removeprefix("sqlite:///")) as connection:
-        connection.execute("UPDATE lakeline_current SET because_asset_id = NULL, because_part_id = NULL")
+        connection.execute(
+            "UPDATE lakeline_current SET because_asset_id = NULL, because_part_id = NULL"
+        )
         connection.execute("DELETE FROM lakeline_change")
-        connection.execute("DELETE FROM lakeline_agenda")
     connection.close()
 
 

@@ -32,7 +32,9 @@ def cases(draw: st.DrawFn, most_assets: int = 10, most_events: int = 30) -> Case
     events = [Event(kind="fill", where=draw(SMALL))]
     if draw(st.booleans()):
         events.append(Event(kind="settle"))
-    events += [Event(kind=kind, which=draw(SMALL), where=draw(SMALL), how=draw(SMALL)) for kind in kinds]
+    events += [
+        Event(kind=kind, which=draw(SMALL), where=draw(SMALL), how=draw(SMALL)) for kind in kinds
+    ]
     return Case(
         assets=tuple(ordered(assets).values()),
         events=tuple(events),
@@ -46,7 +48,7 @@ def case_of(number: int, **sizes: int) -> Case:
     found: list[Case] = []
 
     @seed(number)
-    @settings(max_examples=2, database=None, phases=[Phase.generate], deadline=None, suppress_health_check=list(HealthCheck))  # fmt: skip
+    @settings(max_examples=2, database=None, phases=[Phase.generate], deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.large_base_example])  # fmt: skip
     @given(cases(**sizes))
     def keep(case: Case) -> None:
         found.append(case)

@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.convergence.cases import Assets, Case, Pair
 from benchmarks.convergence.play import Played, happen, settle
-from benchmarks.convergence.world import Batch, Run, World, Wrong
+from benchmarks.convergence.world import Batch, Run, World, WrongError
 from lakeline.ledger import Ledger
 
 LONGEST_S = 0.25
@@ -51,7 +51,7 @@ def survive(case: Case, folder: Path, seed: int, kills: int) -> tuple[Played, in
     hit = 0
     _save(folder, Outside(case=_without_faults(case)))
     for _ in range(kills):
-        by_time = chance.random() < 0.5  # noqa: PLR2004
+        by_time = chance.random() < 0.5
         after = 0 if by_time else chance.randint(1, MOST_WRITES)
         said = _in_child(lambda after=after: _go_on(folder, after), chance.uniform(0, LONGEST_S) if by_time else None)  # type: ignore[misc]  # fmt: skip
         if said is not None:
@@ -82,7 +82,7 @@ def _go_on(folder: Path, dies_after: int) -> dict[str, Any]:
             outside.at += 1
             world.saved()
         settle(world)
-    except Wrong as error:
+    except WrongError as error:
         wrong = str(error)
     return {"wrong": wrong, "ticks": world.ticks, "built": world.built, "partitions": len(world.truth.held)}  # fmt: skip
 

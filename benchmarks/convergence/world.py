@@ -36,7 +36,7 @@ MINUTE = dt.timedelta(minutes=1)
 PAUSES = (5 * MINUTE, 15 * MINUTE)
 
 
-class Wrong(AssertionError):
+class WrongError(AssertionError):
     """Something that must never happen."""
 
 
@@ -57,7 +57,7 @@ class Run:
     by_person: bool = False
     unless: Mapping[Pair, str] = field(default_factory=dict)
     known: Mapping[Pair, Target] = field(default_factory=dict)
-    before: Mapping[Pair, str] = field(default_factory=dict)
+    before: dict[Pair, str] = field(default_factory=dict)
     run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
     at: int = 0
     reading: dict[str, Inputs] | None = None
@@ -156,7 +156,8 @@ class World:
         if is_lost:
             self.restart()
         elif plan.runs:
-            known, before = oracle.fixpoint(self.truth), self._versions()
+            known = oracle.fixpoint(self.truth)
+            before = self._versions(known)
             self.runs += [self._launched(run, known, before) for run in plan.runs]
             self.saved()
         return plan
@@ -191,7 +192,7 @@ class World:
         return [InFlight(run_id=one.run_id, partitions=one.steps) for one in self.runs]
 
     def _launched(
-        self, plan: RunPlan, known: Mapping[Pair, Target], before: Mapping[Pair, str]
+        self, plan: RunPlan, known: Mapping[Pair, Target], before: dict[Pair, str]
     ) -> Run:
         steps = dict(plan.steps)
         return Run(
@@ -292,7 +293,7 @@ class World:
             before, count = self.tries.get(pair, (None, 0))
             self.tries[pair] = (tried, count + 1 if before == tried else 1)
             if self.tries[pair][1] > self.case.attempts:
-                raise Wrong(f"{pair} was tried {self.tries[pair][1]} times")
+                raise WrongError(f"{pair} was tried {self.tries[pair][1]} times")
         return does
 
     # --- what is published --------------------------------------------------------------------
@@ -361,9 +362,12 @@ class World:
         self.saved()
         self.ledger.forget(pair[0], [pair[1]])
         self.truth.held.pop(pair, None)
+        for run in self.runs:
+            run.before.pop(pair, None)
 
-    def _versions(self) -> dict[Pair, str]:
+    def _versions(self, known: Mapping[Pair, Target]) -> dict[Pair, str]:
         return {
+            **dict.fromkeys(known, ABSENT),
             **self.truth.sources,
             **{pair: held.version for pair, held in self.truth.held.items()},
         }
@@ -374,17 +378,16 @@ class World:
         for key, inputs in reading.items():
             pair = (asset.name, key)
             held = self.truth.held.get(pair)
-            is_code_new = asset.rebuilds_on_code and held is not None and held.code != asset.code
-            if held is not None and held.inputs == inputs and not is_code_new:
-                raise Wrong(f"{pair} is built from what it was built from before")
+            if held is not None and held.inputs == inputs and not oracle.is_code_new(asset, held):
+                raise WrongError(f"{pair} is built from what it was built from before")
             early = [read for read, version in inputs.items() if self._is_early(run, read, version)]
             if early:
-                raise Wrong(f"{pair} is built from {early}, known to be about to change")
+                raise WrongError(f"{pair} is built from {early}, known to be about to change")
 
     def _is_early(self, run: Run, read: Pair, version: str) -> bool:
         """Whether it was known when the run was asked for that this version would not stay, and still is."""
         known = run.known.get(read, Target(version=version)).version
-        if known == version or run.before.get(read, ABSENT) != version:
+        if known == version or run.before.get(read) != version:
             return False
         present = oracle.fixpoint(self.truth).get(read)
         return present is not None and present.version != version
@@ -392,11 +395,11 @@ class World:
     def _require_sound(self, plan: Plan) -> None:
         """Few enough runs, none of which builds what another one builds, and whose ranges hold no unbuilt partition."""
         if len(plan.runs) > max(0, self.case.runs - len(self.runs)):
-            raise Wrong("more runs start than are allowed")
+            raise WrongError("more runs start than are allowed")
         taken = Counter(pair for run in plan.runs for pair in run.pairs)
         taken.update((name, key) for run in self.runs for name, keys in run.steps.items() for key in keys)  # fmt: skip
         if twice := [pair for run in plan.runs for pair in run.pairs if taken[pair] > 1]:
-            raise Wrong(f"{twice} are built twice at once")
+            raise WrongError(f"{twice} are built twice at once")
         for run in plan.runs:
             self._require_no_hole(run)
 
@@ -409,7 +412,9 @@ class World:
             span = between(*run.span)
             holes = set(span) - set(keys) - set(self.truth.keys(name))
             if holes:
-                raise Wrong(f"a run over {run.span} claims {sorted(holes)} of {name}: {dict(run.steps)}")
+                raise WrongError(
+                    f"a run over {run.span} claims {sorted(holes)} of {name}: {dict(run.steps)}"
+                )
 
 
 def between(first: str, last: str) -> list[str]:
@@ -451,4 +456,3 @@ def _stretches(keys: Sequence[str]) -> list[list[str]]:
     days = [key for key in keys if key[:2] == "20"]
     found = [[key for key in days if a <= key <= b] for a, b in contiguous(days)]
     return [*found, *([[key for key in keys if key not in days]] if len(days) < len(keys) else [])]
-

@@ -80,7 +80,7 @@ def log_of(
         for built in history:
             _tell(
                 _LOGS[name],
-                built.built_ts or now,
+                now,
                 {(built.asset, built.partition): built.version},
                 built.code_version,
             )

@@ -225,7 +225,7 @@ def _table(name: str, *reads: Read) -> Asset:
 
 
 def _consumers() -> list[Asset]:
-    retraining = Retraining(report="report", cooldown=48 * HOUR, at_most=3, per=14 * 24 * HOUR)
+    retraining = Retraining(report="report", cooldown=30 * HOUR, at_most=3, per=14 * 24 * HOUR)
     return [
         replace(_table("totals", Read(upstream="clean", kind="every")), is_daily=False),
         replace(

@@ -13,9 +13,6 @@ from dataclasses import dataclass, field
 from benchmarks.freshness.graph import ABSENT, WHOLE, Asset, Graph, Pair, end_of
 from benchmarks.freshness.system import Built, Observation
 
-TRAINED_BEFORE = dt.timedelta(days=3)
-"""How long before the start the model was trained."""
-
 Versions = Callable[[Pair], str]
 Keys = Callable[[str], Sequence[str]]
 
@@ -220,5 +217,5 @@ def fresh_lake(graph: Graph, days: Sequence[str], now: dt.datetime) -> Lake:
         for key in days if asset.is_daily else [WHOLE]:
             held = lake.read(asset, key)
             assert held is not None
-            lake.put(asset, key, held, now - TRAINED_BEFORE)
+            lake.put(asset, key, held, now)
     return lake

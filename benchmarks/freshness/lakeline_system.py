@@ -272,9 +272,8 @@ def _ledger_of(
             _observe(ledger, seen, now)
         for asset in graph.built:
             mine = [one for one in history if one.asset == asset.name]
-            for moment in sorted({one.built_ts or now for one in mine}):
-                builds = [_build(one, "") for one in mine if (one.built_ts or now) == moment]
-                ledger.record(f"history-{asset.name}-{moment}", builds, _cost(moment), 0)
+            builds = [_build(one, "") for one in mine]
+            ledger.record(f"history-{asset.name}", builds, _cost(now), 0)
             _check(ledger, mine, now)
         plan = Reconciler(freshness_graph(graph), ledger, BUDGET).tick(now)
         if plan.runs:

@@ -170,39 +170,45 @@ def promise_of_the_model(script: Script) -> None:
     script.every_morning(8)
 
 
-@scenario(SCENARIOS, "model")
+@scenario(SCENARIOS, "model", hours=60, every_min=120)
 def code_of_the_model_changes(script: Script) -> None:
-    """New code of the model is deployed."""
-    script.at("06:10").code_changes("model")
+    """New code of the model is deployed, two days after it was trained."""
+    script.at("06:10", days=2).code_changes("model")
 
 
-@scenario(SCENARIOS, "model")
+@scenario(SCENARIOS, "model", hours=60, every_min=120)
 def code_of_the_features_changes(script: Script) -> None:
     """New code of the features: they are built again, and the model learns from them."""
-    script.at("06:10").code_changes("features")
+    script.at("06:10", days=2).code_changes("features")
 
 
 @scenario(SCENARIOS, "model", hours=40, every_min=120)
+def code_changes_while_it_cools_down(script: Script) -> None:
+    """New code of the model comes a few hours after it was trained: it is trained when it has cooled down."""
+    script.at("10:10").code_changes("model")
+
+
+@scenario(SCENARIOS, "model", hours=64, every_min=120)
 def drift_that_is_mended(script: Script) -> None:
-    """The report finds drift on the day that comes; the model is trained once and the drift is gone."""
-    script.at("20:00").drifts()
-    script.every_morning(1)
-    script.at("05:59", days=1).drifts(is_over=True)
+    """The report finds drift on the second day that comes; the model is trained once and the drift is gone."""
+    script.at("20:00", days=1).drifts()
+    script.every_morning(2)
+    script.at("06:45", days=2).drifts(is_over=True)
 
 
 @scenario(SCENARIOS, "model", hours=7 * 24, every_min=240)
 def drift_that_stays_failed(script: Script) -> None:
     """The check fails whatever is done: the model is trained as often as it may, and no more."""
-    script.at("20:00").drifts()
+    script.at("20:00", days=1).drifts()
     script.every_morning(6)
 
 
-@scenario(SCENARIOS, "model", hours=40, every_min=120)
+@scenario(SCENARIOS, "model", hours=64, every_min=120)
 def training_fails_once(script: Script) -> None:
     """Drift is found, and the first training fails."""
-    script.at("20:00").drifts().fails("model")
-    script.every_morning(1)
-    script.at("05:59", days=1).drifts(is_over=True)
+    script.at("20:00", days=1).drifts().fails("model")
+    script.every_morning(2)
+    script.at("10:30", days=2).drifts(is_over=True)
 
 
 def _with_wider_window(graph: Graph) -> Graph:

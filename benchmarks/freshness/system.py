@@ -82,7 +82,6 @@ class Built:
         inputs: Version of everything it read, ``ABSENT`` for what did not exist.
         watermark: Smallest among the watermarks of its inputs, at the time it read them.
         checks: Outcome of its checks, by name.
-        built_ts: When, in the history that a scenario starts with; None for what is built within it.
     """
 
     asset: str
@@ -92,7 +91,6 @@ class Built:
     code_version: str
     watermark: dt.datetime | None
     checks: Mapping[str, bool] = field(default_factory=dict)
-    built_ts: dt.datetime | None = None
 
 
 class System(Protocol):
@@ -107,7 +105,7 @@ class System(Protocol):
         sources: Sequence[Observation],
         now: dt.datetime,
     ) -> None:
-        """Start with a graph whose partitions were built as ``history`` says, from ``sources`` as they are."""
+        """Start with a graph whose partitions were built at ``now`` as ``history`` says, upstream first."""
         ...
 
     def close(self) -> None:

@@ -3,14 +3,13 @@
 import copy
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import replace
 
 from benchmarks.freshness import oracle
 from benchmarks.freshness.course import TICK, Course, told
 from benchmarks.freshness.executor import Executor
 from benchmarks.freshness.faults import Faults
-from benchmarks.freshness.graph import DAYS, START, Asset, Graph, Pair, day, end_of
-from benchmarks.freshness.lake import TRAINED_BEFORE, fresh_lake
+from benchmarks.freshness.graph import DAYS, START, Graph, Pair, day
+from benchmarks.freshness.lake import fresh_lake
 from benchmarks.freshness.system import Request, System
 from benchmarks.freshness.tally import Score, Tally
 
@@ -92,14 +91,13 @@ class World:
     # --- ticks --------------------------------------------------------------------------------
 
     def _set_up(self) -> None:
-        built = self.now - BUILT_BEFORE
-        trained = built - TRAINED_BEFORE
         history = [
-            replace(self.lake.built(asset, key), built_ts=_built_ts(asset, key, built, trained))
+            self.lake.built(asset, key)
             for asset in self.lake.graph.built
             for key in self.lake.keys(asset.name)
         ]
-        self.system.setup(self.lake.graph, history, list(self._seen.values()), built)
+        seen = list(self._seen.values())
+        self.system.setup(self.lake.graph, history, seen, self.now - BUILT_BEFORE)
 
     def _tick(self) -> None:
         pairs = () if self.is_down else self._pairs()
@@ -155,13 +153,6 @@ class World:
         for wrong in self.tally.sample(self.system, self.now, self._mine()):
             self.course.say(wrong)
         return self.tally.score
-
-
-def _built_ts(asset: Asset, key: str, built: dt.datetime, trained: dt.datetime) -> dt.datetime:
-    """When a partition of the history was built: old days an hour before the model was trained, the rest later."""
-    if asset.kind == "model":
-        return trained
-    return trained - BUILT_BEFORE if key and end_of(key) < trained else built
 
 
 def _by_asset(pairs: Sequence[Pair]) -> dict[str, list[str]]:

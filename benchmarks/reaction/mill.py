@@ -16,7 +16,6 @@ from lakeline.window import Window, day_start, shift
 FIRST, DAYS, ROWS_A_DAY = "2024-03-01", 48, 40
 LAST = shift(FIRST, DAYS - 1)
 CHAIN = ("samples", "strain", "breaks", "quality")
-SCHEMA = {"event_ts": pl.Datetime("us", "UTC"), "machine": pl.Int64, "heat": pl.Float64, "noise": pl.Float64, "broke": pl.Boolean}  # fmt: skip
 
 
 class Machines(dg.ConfigurableResource["Machines"]):
@@ -53,7 +52,7 @@ class Machines(dg.ConfigurableResource["Machines"]):
         times = [day_start(day) + dt.timedelta(minutes=20 * i) for i in range(ROWS_A_DAY)]
         rows = {"event_ts": times, "machine": range(ROWS_A_DAY), "heat": heat, "noise": noise, "broke": broke}  # fmt: skip
         part = Path(self.folder) / f"{day}.part"
-        pl.DataFrame(rows, schema=SCHEMA).write_parquet(part)
+        pl.DataFrame(rows).write_parquet(part)
         part.replace(part.with_suffix(".parquet"))
 
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from lakeline.freshness.sources import PREFIX
 from lakeline.ledger.records import ABSENT
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Reading:
         snapshots: Snapshots that the reads were pinned to.
         absent: How many of the partitions did not exist.
         moved: Those that have another version now.
-        origin: Why the newest of the partitions is what it is; None past the depth asked for.
+        origin: Why the newest of the partitions is what it is; None past the depth asked for, and for a source.
     """
 
     asset: str
@@ -129,7 +130,7 @@ class Explainer:
                 absent=sum(one.version == ABSENT for one in read),
                 moved=tuple(self._moved(read)),
                 origin=self.explain(asset, read[-1].partition, depth=depth - 1)
-                if depth > 0
+                if depth > 0 and not asset.startswith(PREFIX)
                 else None,
             )
 

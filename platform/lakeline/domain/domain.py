@@ -371,9 +371,7 @@ class Domain:
             owner: Of the page; left out, the domain's.
             tags: More tags of the asset.
         """
-        asset = health_asset(
-            self.name, self.assets, owner=owner or self.owner, tags=tags or {}
-        )
+        asset = health_asset(self.name, self.assets, owner=owner or self.owner, tags=tags or {})
         self.assets.append(asset)
         return asset
 

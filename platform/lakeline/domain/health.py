@@ -47,7 +47,7 @@ def health_asset(
         tags={"domain": domain, "layer": "monitoring", TAG: NAME, **tags},
         required_resource_keys={"lakehouse", CLOCK},
     )
-    def health(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    def health(context: dg.AssetExecutionContext) -> dg.MaterializeResult[Any]:
         from lakeline.domain.node import nodes_of
         from lakeline.freshness.declared import graph_of
         from lakeline.freshness.health import page

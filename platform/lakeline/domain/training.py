@@ -91,7 +91,8 @@ class _Verdict:
     Attributes:
         final: The model to register: the challenger, or what was refitted in its place.
         learned: The rows that it learned from.
-        champion: Number of the version that it was compared with.
+        champion: The version that it was compared with.
+        known_ts: End of the newest day that it could read.
     """
 
     trial: Trial
@@ -99,6 +100,7 @@ class _Verdict:
     final: "TrainedModel"
     learned: "TrainingSet"
     champion: "RegisteredVersion | None"
+    known_ts: dt.datetime
 
 
 def build_model(
@@ -154,7 +156,14 @@ def _tried(
     if decision.promoted and learning.refit and not config.train_until:
         learned = learn_until(whole, learning, whole.end)
         final = node.function(learned, config.seed)
-    return _Verdict(trial=trial, decision=decision, final=final, learned=learned, champion=champion)
+    return _Verdict(
+        trial=trial,
+        decision=decision,
+        final=final,
+        learned=learned,
+        champion=champion,
+        known_ts=whole.end,
+    )
 
 
 def _rules(node: Node, config: TrainingConfig) -> GateRules:
@@ -242,7 +251,7 @@ def _settle(
         else:
             keep_champion(house, build, champion, cost)
     read = fingerprint((one.asset, one.partition, one.version) for one in build.inputs)
-    training = Training(cost.ended_ts, read, node.code_version)
+    training = Training(verdict.known_ts, read, node.code_version)
     note_training(house.ledger, node.asset, training)
 
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Literal
 
-from lakeline.errors import LakelineError, names
+from lakeline.errors import DomainError, names
 from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.mapping import Mapping as PartitionMapping
 
@@ -24,7 +24,7 @@ Pair = tuple[str, str]
 """An asset and one of its partitions."""
 
 
-class GraphCycleError(LakelineError):
+class GraphCycleError(DomainError):
     """Assets that read each other in a circle."""
 
     def __init__(self, circle: Iterable[str]) -> None:
@@ -34,7 +34,7 @@ class GraphCycleError(LakelineError):
         )
 
 
-class UnknownUpstreamError(LakelineError):
+class UnknownUpstreamError(DomainError):
     """An asset reads one that is not in the graph."""
 
     def __init__(self, reader: str, upstream: str, known: Iterable[str]) -> None:

@@ -145,7 +145,9 @@ def _days_between(before: str, day: str) -> tuple[str, ...]:
 def _gap(before: str, day: str) -> int:
     try:
         return (day_start(day) - day_start(before)).days
-    except ValueError:  # what lies between two static partitions is theirs to say: each is a run of its own
+    except (
+        ValueError
+    ):  # what lies between two static partitions is theirs to say: each is a run of its own
         return GAP_DAYS + 1
 
 

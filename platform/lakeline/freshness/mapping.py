@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from lakeline.errors import LakelineError
+from lakeline.errors import DomainError
 from lakeline.window import shift
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ WHOLE = ""
 Keys = tuple[str, ...]
 
 
-class UnknownMappingError(LakelineError):
+class UnknownMappingError(DomainError):
     """A partition mapping that freshness cannot follow."""
 
     def __init__(self, reader: str, upstream: str, mapping: object) -> None:

@@ -199,8 +199,9 @@ class Reconciler:
     def _swept(self, assets: Sequence[str], now: dt.datetime) -> set[Pair]:
         """Partitions of some assets that are missing, marked, or built by other code."""
         found: set[Pair] = set()
-        for start in range(0, len(assets), SWEPT_AT_ONCE):
-            some = assets[start : start + SWEPT_AT_ONCE]
+        ordered = sorted(assets)  # what reads each other is mostly of one domain, and read once
+        for start in range(0, len(ordered), SWEPT_AT_ONCE):
+            some = ordered[start : start + SWEPT_AT_ONCE]
             wrong = self.ledger.verify(some)
             found |= {pair for pair in wrong if pair[0] in self.graph.vertices}
             built = [self.graph.vertices[name] for name in some]
@@ -216,8 +217,7 @@ class Reconciler:
         )
         found: set[Pair] = set()
         for one in vertices:
-            missing = set(view.possible_keys(one, now)).difference(view.keys(one.name))
-            found |= {(one.name, key) for key in missing}
+            found |= {(one.name, key) for key in view.lacking_keys(one, now)}
         parted = [one for one in vertices if one.is_partitioned]
         found |= {(one.name, WHOLE) for one in vertices if not one.is_partitioned}
         return found | self.ledger.stale_of(

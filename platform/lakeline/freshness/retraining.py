@@ -33,7 +33,7 @@ class Retrain:
 
     Attributes:
         on: Reports that it watches, as ``domain/name``, each with one of its checks; an empty check stands for all.
-        cooldown: Least time between the end of a training and the next one.
+        cooldown: Least time between a training and the next one.
         at_most: Trainings within ``per``.
         per: Length of the period that ``at_most`` counts in, back from now.
         metric: What the gate compares.
@@ -57,7 +57,7 @@ class Retrain:
         return (report, check) in self.on or (report, "") in self.on
 
     def not_before(self, trained: Sequence[dt.datetime], now: dt.datetime) -> dt.datetime | None:
-        """The earliest time of the next training, given the ends of all earlier ones; None if it may be now."""
+        """The earliest time of the next training, given those of all earlier ones; None if it may be now."""
         ended = sorted(trained)
         waits = [ended[-1] + self.cooldown] if ended else []
         if len(ended) >= self.at_most:
@@ -99,7 +99,7 @@ def reason_to_train(  # noqa: PLR0913 - each is one fact, all named
         now: The present.
         promise: How far back the champion's training window may end; None promises nothing.
         watermark: End of the champion's training window; None without a champion.
-        trained: When each training ended, whatever became of its challenger, in any order.
+        trained: When each training was, whatever became of its challenger, in any order and in the clock of ``now``.
         code_changed: Whether the model's code is another than in the last training.
         features_changed: Whether the code of what it learns from is another than in the last training.
         inputs_changed_since_training: Whether it would read other partitions or versions than in the last training.
@@ -154,12 +154,13 @@ class Training(NamedTuple):
     """One training of a model, whatever became of its challenger.
 
     Attributes:
-        ended_ts: When it ended.
+        known_ts: End of the newest day that it could read. Cool-downs are counted from there, in the time of the data, so
+            that a replayed year and a late machine's clock count like every other.
         inputs: What it read, as `fingerprint` writes it.
         code_version: Of the model's code.
     """
 
-    ended_ts: dt.datetime
+    known_ts: dt.datetime
     inputs: str
     code_version: str
 
@@ -174,8 +175,8 @@ def trainings(ledger: "Ledger", model: str) -> tuple[Training, ...]:
     """The newest trainings of a model, oldest first; one row of the ledger, however many there are."""
     for held in ledger.states(name=TRAINING, asset=model):
         return tuple(
-            Training(dt.datetime.fromisoformat(ended), inputs, code)
-            for ended, inputs, code in held.detail["trainings"]
+            Training(dt.datetime.fromisoformat(known), inputs, code)
+            for known, inputs, code in held.detail["trainings"]
         )
     return ()
 
@@ -185,12 +186,12 @@ def note_training(ledger: "Ledger", model: str, training: Training) -> None:
     from lakeline.ledger import State
 
     known = [*trainings(ledger, model), training][-KEPT_TRAININGS:]
-    rows = [[one.ended_ts.isoformat(), one.inputs, one.code_version] for one in known]
+    rows = [[one.known_ts.isoformat(), one.inputs, one.code_version] for one in known]
     state = State(
         asset=model,
         partition="",
         name=TRAINING,
-        state=training.ended_ts.isoformat(),
+        state=training.known_ts.isoformat(),
         detail={"trainings": rows},
     )
-    ledger.set_states([state], now=training.ended_ts)
+    ledger.set_states([state], now=dt.datetime.now(dt.UTC))

@@ -4,17 +4,27 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from lakeline.freshness.fresh import watermark_of
-from lakeline.freshness.graph import Vertex
+from lakeline.freshness.graph import Pair, Vertex
 from lakeline.freshness.mapping import WHOLE
-from lakeline.freshness.retraining import FAILED, WATCHED_CHECK, Retrain, reason_to_train
+from lakeline.freshness.retraining import (
+    FAILED,
+    WATCHED_CHECK,
+    Retrain,
+    fingerprint,
+    reason_to_train,
+    trainings,
+)
 from lakeline.freshness.view import FINE, MISSING, STALE, Standing, View
+from lakeline.ledger import ABSENT
 
 if TYPE_CHECKING:
-    from lakeline.freshness.retraining import Verdict
+    from collections.abc import Sequence
+
+    from lakeline.freshness.retraining import Training, Verdict
     from lakeline.ledger import Current
 
 HISTORY = 50
-"""Trainings looked back on: more than any limit a period that makes sense."""
+"""Trainings, and builds of one partition, looked back on: more than any limit a period that makes sense."""
 
 
 def why_train(view: View, vertex: Vertex, now: dt.datetime, *, is_moving: bool) -> Standing:
@@ -28,7 +38,8 @@ def why_train(view: View, vertex: Vertex, now: dt.datetime, *, is_moving: bool) 
     """
     current = view.current((vertex.name, WHOLE))
     if current is None:
-        return _first(view, vertex)
+        noted = trainings(view.ledger, vertex.name)
+        return _after_refusal(view, vertex, now, noted) if noted else _first(view, vertex)
     verdict = verdict_on(view, vertex, current, now, is_moving=is_moving)
     return Standing(STALE, verdict.reason) if verdict.due else Standing(FINE, verdict.reason)
 
@@ -44,7 +55,7 @@ def verdict_on(
         watermark=watermark_of(view, vertex.name),
         trained=trained(view, vertex.name),
         code_changed=vertex.rebuilds_on_code and current.code_version != vertex.code_version,
-        features_changed=features_changed(view, vertex, current),
+        features_changed=features_changed(view, vertex, current, is_moving=is_moving),
         inputs_changed_since_training=is_moving or not view.standing((vertex.name, WHOLE)).is_fine,
         failed_checks=failed_checks(view, policy),
         policy=policy,
@@ -52,7 +63,9 @@ def verdict_on(
 
 
 def trained(view: View, model: str) -> tuple[dt.datetime, ...]:
-    """When each of its trainings ended, whatever became of the challenger."""
+    """When each of its trainings was, whatever became of the challenger: as noted, or else when its builds ended."""
+    if noted := trainings(view.ledger, model):
+        return tuple(one.known_ts for one in noted)
     records = view.ledger.history(model, WHOLE, limit=HISTORY)
     return tuple(one.ended_ts for one in records if one.ended_ts is not None)
 
@@ -69,25 +82,62 @@ def failed_checks(view: View, policy: Retrain) -> tuple[str, ...]:
     return tuple(found)
 
 
-def features_changed(view: View, vertex: Vertex, current: "Current") -> bool:
-    """Whether a table that it learns from was built by other code than when it was last trained.
+def features_changed(
+    view: View, vertex: Vertex, current: "Current", *, is_moving: bool = False
+) -> bool:
+    """Whether a table that it learns from was built by other code than when it was last trained, or is about to be.
 
-    Seen from the ledger: the newest build of each table that it reads, now and at the training.
+    Seen from the newest partition of each table that it learned from: its build at the training, and the one now.
     """
-    for edge in vertex.reads:
-        codes = {one.code_version for one in view.ledger.history(edge.upstream, limit=1)}
-        before = _code_at(view, edge.upstream, current.started_ts)
-        if before is not None and codes and before not in codes:
-            return True
-    return False
+    newest: dict[str, str] = {}
+    for one in view.inputs((vertex.name, WHOLE)):
+        newest[one.asset] = max(one.partition, newest.get(one.asset, ""))
+    return any(
+        _is_by_other_code(
+            view, (edge.upstream, newest[edge.upstream]), current, is_moving=is_moving
+        )
+        for edge in vertex.reads
+        if edge.upstream in newest
+    )
 
 
-def _code_at(view: View, asset: str, moment: dt.datetime) -> str | None:
-    """Code version of the last build before a moment."""
-    for one in view.ledger.history(asset, limit=HISTORY):
+def _is_by_other_code(view: View, pair: Pair, trained: "Current", *, is_moving: bool) -> bool:
+    before = _code_at(view, pair, trained.started_ts)
+    present = view.current(pair)
+    upstream = view.graph.vertices[pair[0]]
+    codes = {present.code_version} if present is not None else set()
+    if is_moving and upstream.rebuilds_on_code:
+        codes.add(upstream.code_version)
+    return before is not None and not codes <= {before}
+
+
+def _code_at(view: View, pair: Pair, moment: dt.datetime) -> str | None:
+    """Code version of a partition's last build before a moment."""
+    for one in view.ledger.history(*pair, limit=HISTORY):
         if one.ended_ts is not None and one.ended_ts <= moment:
             return one.code_version
     return None
+
+
+def _after_refusal(
+    view: View, vertex: Vertex, now: dt.datetime, noted: "Sequence[Training]"
+) -> Standing:
+    """The standing of a model that was trained and has no champion: its first challengers were refused."""
+    reads = [(edge.upstream, key) for edge in vertex.reads for key in view.wanted(edge, WHOLE)]
+    read = fingerprint((*pair, view.version(pair) or ABSENT) for pair in reads)
+    policy, last = vertex.retrain or Retrain(), noted[-1]
+    verdict = reason_to_train(
+        now=now,
+        promise=vertex.promise,
+        watermark=None,
+        trained=[one.known_ts for one in noted],
+        code_changed=vertex.rebuilds_on_code and last.code_version != vertex.code_version,
+        features_changed=False,
+        inputs_changed_since_training=read != last.inputs,
+        failed_checks=failed_checks(view, policy),
+        policy=policy,
+    )
+    return Standing(MISSING, verdict.reason) if verdict.due else Standing(FINE, verdict.reason)
 
 
 def _first(view: View, vertex: Vertex) -> Standing:

@@ -96,15 +96,21 @@ class View:
 
     def possible_keys(self, vertex: Vertex, now: dt.datetime) -> tuple[str, ...]:
         """Partitions that an asset has, or could have by what it reads, sorted."""
+        have = {key for key in self.keys(vertex.name) if key in vertex.partitions}
+        return tuple(sorted(have | self.lacking_keys(vertex, now)))
+
+    def lacking_keys(self, vertex: Vertex, now: dt.datetime) -> set[str]:
+        """Partitions that an asset could have by what it reads, and has not."""
+        found: set[str] = set()
         if isinstance(vertex.partitions, Fixed):
-            return vertex.partitions.keys
-        found = set(self.keys(vertex.name))
+            return found.union(vertex.partitions.keys).difference(self.keys(vertex.name))
         parted = [edge for edge in vertex.reads if not edge.mapping.needs_keys]
         for edge in parted:
             found |= self._reached(edge.mapping, self.keys(edge.upstream))
         if not parted:
             found.update(_days(vertex.partitions, now))
-        return tuple(sorted(key for key in found if key in vertex.partitions))
+        found.difference_update(self.keys(vertex.name))
+        return {key for key in found if key in vertex.partitions}
 
     def version(self, pair: Pair) -> str | None:
         """Present version of a partition; None if it does not exist."""
@@ -120,8 +126,9 @@ class View:
 
     def inputs(self, pair: Pair) -> "tuple[Input, ...]":
         """What the published build of a partition read."""
-        self.load([pair])
-        return self._inputs.get(pair, ())
+        if pair not in self._inputs:
+            self._inputs[pair] = self.ledger.inputs_of([pair]).get(pair, ())
+        return self._inputs[pair]
 
     def wanted(self, edge: Edge, key: str) -> tuple[str, ...]:
         """Partitions of the upstream asset that ``key`` is to be made from at present."""
