@@ -110,7 +110,7 @@ class Daemon:
 
     def __enter__(self) -> "Daemon":
         with (self.folder / "daemon.log").open("wb") as log:
-            self._process = subprocess.Popen(  # noqa: S603 - our own command
+            self._process = subprocess.Popen(
                 [sys.executable, "-m", "dagster._daemon", "run", "--log-level", "warning", "-m", "benchmarks.reaction.location"],
                 cwd=ROOT,
                 env=self.environment,
@@ -209,7 +209,7 @@ def _prepare(daemon: Daemon) -> None:
     """Build everything once, in a process of its own."""
     daemon.folder.mkdir()
     command = [sys.executable, "-m", "benchmarks.reaction.prepare"]
-    subprocess.run(command, cwd=ROOT, env=daemon.environment, check=True, capture_output=True)  # noqa: S603 - our own command
+    subprocess.run(command, cwd=ROOT, env=daemon.environment, check=True, capture_output=True)
 
 
 # --- what Dagster's storage tells -----------------------------------------------------------------

@@ -177,7 +177,7 @@ class KeptShop:
         if self.instance is not None:
             self.instance.dispose()
         self.instance = open_instance(self.folder / "dagster")
-        self.domain = domain or self.domain
+        self.domain: Domain = domain or self.domain
         self.sensor = reconcile_sensor(self.domain.assets, budget=self.budget, channels=self.channels)  # fmt: skip
         self.definitions = dg.Definitions(
             assets=self.domain.assets,
@@ -190,7 +190,7 @@ class KeptShop:
     def sell(self, *rows: Row) -> None:
         self.till.rows += rows
 
-    def tick(self) -> dg.SensorResult:
+    def tick(self) -> Any:
         """One evaluation of the sensor, a minute after the last."""
         self.clock.at += dt.timedelta(minutes=1)
         with warnings.catch_warnings():
@@ -260,7 +260,7 @@ class KeptShop:
 
     def _job(self, keys: Sequence[dg.AssetKey]) -> dg.JobDefinition:
         job = self.definitions.resolve_implicit_global_asset_job_def()
-        return job.as_ephemeral_job(resource_defs={}, input_values={}, asset_selection=list(keys))  # type: ignore[arg-type]
+        return job.as_ephemeral_job(resource_defs={}, input_values={}, asset_selection=list(keys))
 
 
 def planned(result: dg.SensorResult) -> dict[str, tuple[str, ...]]:

@@ -39,7 +39,9 @@ class Shown:
     """What a command printed, and its exit code."""
 
     def __init__(self, folder: Path, *arguments: str, at: str | None = None) -> None:
-        settings = {name: None for name in os.environ if name.startswith(PREFIX)}
+        settings: dict[str, str | None] = {
+            name: None for name in os.environ if name.startswith(PREFIX)
+        }
         settings |= {f"{PREFIX}STATE": str(folder), f"{PREFIX}REPLAY_START": at}
         runner = CliRunner(env=settings)
         done = runner.invoke(main, ["--project", str(ROOT), *arguments])

@@ -6,11 +6,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from benchmarks.convergence.cases import Asset, Case, Event, Read, day
+from benchmarks.convergence.judging import WrongError
 from benchmarks.convergence.oracle import Held, Truth, fixpoint
 from benchmarks.convergence.play import play, settle
 from benchmarks.convergence.strategies import case_of, cases
 from benchmarks.convergence.survival import survive
-from benchmarks.convergence.world import World, WrongError
+from benchmarks.convergence.world import World
 from lakeline.ledger import Ledger
 
 SOURCE = Asset(name="source:raw", salt="source:raw", kind="source")

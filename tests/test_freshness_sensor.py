@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -252,11 +253,11 @@ def test_a_backfill_under_way_is_respected(shop: KeptShop, status: BulkActionSta
     next_day(shop)
     backfill = backfill_of(shop, ["sales"], [DAY1])
     shop.storage.add_backfill(backfill)
-    shop.storage.update_backfill(backfill.with_status(status))
+    shop.storage.update_backfill(backfill.with_status(status))  # type: ignore[no-untyped-call]
     plan = planned(shop.tick())
     assert plan["sales"] == (DAY2,)
     assert plan["totals"] == (DAY2,)
-    shop.storage.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED))
+    shop.storage.update_backfill(backfill.with_status(BulkActionStatus.COMPLETED_FAILED))  # type: ignore[no-untyped-call]
     assert DAY1 in planned(shop.tick())["sales"]
 
 
@@ -336,7 +337,8 @@ def test_the_checks_can_be_run_by_hand_and_see_what_no_tick_has_seen(built: Kept
 
 @pytest.mark.parametrize("where", ["totals", "domain"])
 def test_manual_is_one_word_and_leaves_building_to_people(tmp_path: Path, where: str) -> None:
-    with KeptShop(tmp_path, **{where: {"automation": "manual"}}) as shop:
+    more: dict[str, Any] = {where: {"automation": "manual"}}
+    with KeptShop(tmp_path, **more) as shop:
         shop.sell(SOLD[0])
         built = shop.settle()
         assert ("totals", DAY1) not in built

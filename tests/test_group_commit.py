@@ -188,7 +188,8 @@ def _location(table: Any, path: str) -> str:
 def test_a_commit_that_fails_fails_for_the_one_that_made_it_and_the_others_try_again(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ):
-    work, failures = commit_module._commit, []
+    work = commit_module._commit
+    failures: list[int] = []
 
     def fails_once(table: Any, staged: Any, *args: Any) -> Any:
         if not failures:
@@ -238,7 +239,7 @@ def publish_in_child(store: Store, day: str, base: float) -> None:
 
 def lead_and_die(store: Store, marker: Path, place: str) -> None:
     """A process that takes the lock, waits until two others are in the queue, and dies with their work in hand."""
-    work = recording.joining
+    work: Any = vars(recording)["joining"]
 
     def late(*args: Any) -> Any:
         marker.touch()
@@ -247,9 +248,9 @@ def lead_and_die(store: Store, marker: Path, place: str) -> None:
         assert len(found) == 2
         return found
 
-    recording.joining = late
+    recording.joining = late  # type: ignore[attr-defined,assignment]
     if place == "before the commit":
-        recording.replace_partitions = die
+        recording.replace_partitions = die  # type: ignore[attr-defined]
     elif place == "after the commit":
         Ledger.publish_together = die  # type: ignore[method-assign]
     publish_days(store.lake(), store.ledger(), SATURDAY)

@@ -9,13 +9,18 @@ import pytest
 
 from lakeline.domain import champion as champions
 from lakeline.domain.champion import ChampionMovedError, ForeignChampionError, in_service
+from lakeline.domain.node import nodes
 from lakeline.domain.promotion import NeverTrainedError, promote, roll_back
 from lakeline.errors import UnknownModelError
+from lakeline.freshness.declared import graph_of
 from lakeline.freshness.retraining import trainings
+from lakeline.freshness.training import why_train
+from lakeline.freshness.view import Standing, View
 from lakeline.ledger import Ledger
 from lakeline.meter import Meter
 from lakeline.models.gate import NothingToRollBackError, Promotion
 from lakeline.models.registry import Registry
+from lakeline.window import day_start
 from tests.learning import MODEL, TABLE, Mill, World
 
 WINTER = ("2024-03-01", "2024-03-30")
@@ -95,7 +100,7 @@ def test_a_first_model_that_is_worth_nothing_does_not_serve_and_says_so(make):
     assert len(trainings(mill.house.ledger, MODEL)) == 1  # it counts all the same
 
     promote(mill.house, mill.node, 1, by="anna", because="better than nothing")
-    assert (mill.champion, mill.is_agreed()) == (1, True)
+    assert mill.is_agreed()
     assert len(mill.house.ledger.inputs(MODEL, "")) == 30
 
 
@@ -293,3 +298,51 @@ def test_checks_of_reports_are_states_of_the_ledger(make):
     [state] = mill.house.ledger.states(asset="mill/drift")
     assert (state.state, state.detail) == ("failed", {"description": "Told by the test."})
     json.dumps(dict(state.detail))
+
+
+# --- what reconciling makes of it -------------------------------------------------------------
+
+
+def standing(mill: Mill, day: str) -> Standing:
+    """Whether the model is to be trained, asked at the start of a day of the data's own year."""
+    of_mill = {name: node for name, node in nodes().items() if name.startswith("mill/")}
+    graph = graph_of(of_mill)
+    return why_train(
+        View(graph, mill.house.ledger), graph.vertices[MODEL], day_start(day), is_moving=False
+    )
+
+
+def test_a_cool_down_is_counted_in_the_time_of_the_data(make):
+    """The recorded year is long ago: by the machine's clock the model was trained in its far future."""
+    mill = trained(make)
+    mill.world.drifted = True
+    mill.measure("2024-03-31", "2024-04-02")
+    assert mill.build("drift").success
+    assert "it cools down until 2024-04-07" in standing(mill, "2024-04-03").because
+    held = standing(mill, "2024-04-08")
+    assert held.is_fine
+    assert "know no more than the champion before 2024-04-15" in held.because
+    due = standing(mill, "2024-04-16")
+    assert (due.is_fine, due.because) == (False, "mill/drift share failed")
+
+
+def test_after_a_refusal_equal_rows_are_no_reason_and_new_ones_are(make):
+    mill = trained(make)
+    mill.world.drifted = True
+    mill.measure("2024-03-31", "2024-04-20")
+    assert mill.build("drift").success
+    assert mill.train().success  # refused
+    assert "it would be the same model" in standing(mill, "2024-05-20").because
+    mill.measure("2024-04-21", "2024-04-21")
+    assert not standing(mill, "2024-05-20").is_fine
+
+
+def test_a_model_without_a_champion_is_tried_again_with_new_rows_after_its_cool_down(make):
+    mill = make(World(turns_on="2024-03-17"))
+    mill.measure("2024-03-01", "2024-03-30")
+    mill.train()
+    assert "it would be the same model" in standing(mill, "2024-05-01").because
+    mill.measure("2024-03-31", "2024-03-31")
+    assert "it cools down until 2024-04-07" in standing(mill, "2024-04-01").because
+    again = standing(mill, "2024-04-07")
+    assert (again.level, again.because) == ("missing", "it has no champion")

@@ -222,6 +222,12 @@ def test_limits_that_cannot_be_are_refused_where_they_are_declared(settings, err
 
 
 def test_a_report_may_be_named_with_its_domain():
-    given = {"cooldown": "7d", "at_most": (3, "30d"), "gate": GateRules()}
-    found = policy_of("mill", MODEL, retrain_on=["drift", ("rail/drift", "share")], **given)
+    found = policy_of(
+        "mill",
+        MODEL,
+        retrain_on=["drift", ("rail/drift", "share")],
+        cooldown="7d",
+        at_most=(3, "30d"),
+        gate=GateRules(),
+    )
     assert found.on == (("mill/drift", ""), ("rail/drift", "share"))

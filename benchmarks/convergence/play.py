@@ -8,20 +8,19 @@ import sqlite3
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.convergence import oracle
 from benchmarks.convergence.cases import (
     REGIONS,
     WHOLE,
     Asset,
     Case,
     Event,
-    Pair,
     day,
     renamed,
     without,
 )
-from benchmarks.convergence.world import Fault, Run, World, WrongError
-from lakeline.freshness.decision import Plan
+from benchmarks.convergence.judging import WrongError, require_rest, told
+from benchmarks.convergence.running import Fault, Run
+from benchmarks.convergence.world import World
 from lakeline.ledger import Ledger
 
 DAYS = 10
@@ -79,52 +78,7 @@ def settle(world: World) -> None:
             require_rest(world, plan)
             return
         world.truth.now = max(world.truth.now, until)
-    raise WrongError(f"nothing has come to rest after {ROUNDS} ticks: {_told(world.tick())}")
-
-
-# --- at rest --------------------------------------------------------------------------------------
-
-
-def require_rest(world: World, plan: Plan) -> None:
-    """Every partition as the oracle says, the ledger as it should be, and nobody waiting for anything."""
-    targets = oracle.fixpoint(world.truth)
-    _require_targets(world, targets)
-    _require_ledger(world)
-    for one in plan.decisions:
-        if one.action not in ("blocked", "gave_up", "manual"):
-            raise WrongError(f"{one} at rest")
-        pair = (one.asset, one.partition)
-        if one.action == "gave_up" and not world.faults.get(pair) and not world.kills[pair]:
-            raise WrongError(f"{pair} was given up for what others did")
-    if again := world.tick().runs:
-        raise WrongError(f"a second tick asks for {again}")
-
-
-def _require_targets(world: World, targets: dict[Pair, oracle.Target]) -> None:
-    truth = world.truth
-    held = {**truth.sources, **{pair: one.version for pair, one in truth.held.items()}}
-    wanted = {pair: one.version for pair, one in targets.items()}
-    if off := sorted(pair for pair in {*held, *wanted} if held.get(pair) != wanted.get(pair)):
-        raise WrongError(f"off: {[(pair, held.get(pair), wanted.get(pair)) for pair in off]}")
-    for pair, target in targets.items():
-        if target.inputs is not None and truth.held[pair].inputs != target.inputs:
-            raise WrongError(f"{pair} is inconsistent")
-
-
-def _require_ledger(world: World) -> None:
-    """The ledger has what was published, and its marks are those of its inputs."""
-    for name in {name for name, _ in world.truth.held}:
-        there = {key: held.version for (one, key), held in world.truth.held.items() if one == name}
-        if world.ledger.versions(name) != there:
-            raise WrongError(f"the ledger has {world.ledger.versions(name)} of {name}, not {there}")
-    marked = {(one.asset, one.partition) for one in world.ledger.marked()}
-    wrong = marked ^ world.ledger.inconsistent()
-    if wrong := {pair for pair in wrong if pair[0] in world.truth.assets}:
-        raise WrongError(f"the marks of {sorted(wrong)} are wrong")
-
-
-def _told(plan: Plan) -> str:
-    return "; ".join(map(str, plan.decisions))
+    raise WrongError(f"nothing has come to rest after {ROUNDS} ticks: {told(world.tick())}")
 
 
 # --- what can happen ------------------------------------------------------------------------------

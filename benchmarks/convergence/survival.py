@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.convergence.cases import Assets, Case, Pair
+from benchmarks.convergence.judging import WrongError
 from benchmarks.convergence.play import Played, happen, settle
-from benchmarks.convergence.world import Batch, Run, World, WrongError
+from benchmarks.convergence.running import Batch, Run
+from benchmarks.convergence.world import World
 from lakeline.ledger import Ledger
 
 LONGEST_S = 0.25
@@ -106,7 +108,7 @@ def _world(outside: Outside, ledger: Ledger, save: Callable[[], None]) -> World:
             world.put(batch)
     for run in outside.runs:
         run.errors = {"": "its process was lost"}
-        world.kills.update((asset, key) for asset, keys in run.steps.items() for key in keys)
+        world.kills.update(run.pairs)
         if not run.by_person:
             world.ended.append(run)
     return world

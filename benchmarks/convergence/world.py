@@ -5,7 +5,6 @@ publishes. What was published is kept here too, so that the ledger is compared w
 """
 
 import datetime as dt
-import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from dataclasses import dataclass, field
 from benchmarks.convergence import oracle
 from benchmarks.convergence.cases import (
     CHECK,
-    REGIONS,
     START,
     Asset,
     Assets,
@@ -22,79 +20,18 @@ from benchmarks.convergence.cases import (
     graph_of,
     ordered,
 )
+from benchmarks.convergence.judging import WrongError, require_sound, require_worth
 from benchmarks.convergence.oracle import ABSENT, Held, Inputs, Target, Truth
+from benchmarks.convergence.running import Batch, Fault, Run, as_builds, stretches, strikes
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.decision import InFlight, Plan, RunPlan
 from lakeline.freshness.reconciler import Reconciler
 from lakeline.freshness.view import View
-from lakeline.ledger import ABSENT as NO_VERSION
-from lakeline.ledger import Build, Cost, Input, Ledger, State
+from lakeline.ledger import Cost, Ledger, State
 from lakeline.ledger.recovery import recover
-from lakeline.window import Window, contiguous
 
 MINUTE = dt.timedelta(minutes=1)
 PAUSES = (5 * MINUTE, 15 * MINUTE)
-
-
-class WrongError(AssertionError):
-    """Something that must never happen."""
-
-
-@dataclass(kw_only=True)
-class Run:
-    """A run under way.
-
-    Attributes:
-        assets: As they were deployed when it was launched.
-        known: What everything was to become, as it was known when the run was asked for.
-        before: Versions at that time.
-        reading: What the present step has read, by partition; None between two steps.
-        undone: Assets whose step failed or was left out.
-    """
-
-    steps: dict[str, tuple[str, ...]]
-    assets: Assets
-    by_person: bool = False
-    unless: Mapping[Pair, str] = field(default_factory=dict)
-    known: Mapping[Pair, Target] = field(default_factory=dict)
-    before: dict[Pair, str] = field(default_factory=dict)
-    run_id: str = field(default_factory=lambda: uuid.uuid4().hex)
-    at: int = 0
-    reading: dict[str, Inputs] | None = None
-    undone: set[str] = field(default_factory=set)
-    errors: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def is_over(self) -> bool:
-        """Whether all its steps are done."""
-        return self.at >= len(self.steps)
-
-
-@dataclass(kw_only=True)
-class Fault:
-    """Why builds of a partition fail: so many times, or for as long as its code, or its inputs, stay as they are."""
-
-    how: str
-    times: int = 0
-    inputs: Inputs | None = None
-    code: int = 0
-
-
-@dataclass(kw_only=True)
-class Batch:
-    """What was written to the lake at once; ``gone`` is a partition that was deleted instead."""
-
-    name: str
-    builds: dict[str, Held]
-    at: dt.datetime
-    gone: str | None = None
-    batch: str = field(default_factory=lambda: uuid.uuid4().hex)
-
-    @property
-    def is_passed(self) -> bool:
-        """Whether the check of a report passes on it."""
-        newest = next(reversed(self.builds.values()))
-        return int(oracle.digest(newest.version), 16) % 3 > 0
 
 
 @dataclass(kw_only=True)
@@ -152,7 +89,7 @@ class World:
         self.observe()
         self._tell_failures()
         plan = self.reconciler.tick(self.truth.now, self._in_flight())
-        self._require_sound(plan)
+        require_sound(plan, self)
         if is_lost:
             self.restart()
         elif plan.runs:
@@ -191,13 +128,8 @@ class World:
     def _in_flight(self) -> list[InFlight]:
         return [InFlight(run_id=one.run_id, partitions=one.steps) for one in self.runs]
 
-    def _launched(
-        self, plan: RunPlan, known: Mapping[Pair, Target], before: dict[Pair, str]
-    ) -> Run:
-        steps = dict(plan.steps)
-        return Run(
-            steps=steps, assets=self.truth.assets, unless=plan.unless, known=known, before=before
-        )
+    def _launched(self, plan: RunPlan, known: Mapping[Pair, Target], before: dict[Pair, str]) -> Run:  # fmt: skip
+        return Run(steps=dict(plan.steps), assets=self.truth.assets, unless=plan.unless, known=known, before=before)  # fmt: skip
 
     # --- what is known of failures ------------------------------------------------------------
 
@@ -235,8 +167,7 @@ class World:
         if run.reading and how:
             write = self._commit if how == 1 else self._record
             write(name, self._builds(run, name, run.reading))
-        for asset, keys in run.steps.items():
-            self.kills.update((asset, key) for key in keys)
+        self.kills.update(run.pairs)
         run.errors = {"": "its process was lost"}
         self.end(run)
 
@@ -254,7 +185,7 @@ class World:
         if run.reading is None:
             run.at += 1
         elif not run.by_person:
-            self._require_worth(run, asset, run.reading)
+            require_worth(run, asset, run.reading, self)
 
     def _todo(self, run: Run, asset: Asset, keys: Sequence[str]) -> list[str]:
         """What a step builds; it compares with the present as lakeline's steps do, by the code that it runs."""
@@ -274,7 +205,7 @@ class World:
     def _publish(self, run: Run, reading: dict[str, Inputs]) -> None:
         name = list(run.steps)[run.at]
         run.reading, run.at = None, run.at + 1
-        for stretch in _stretches(list(reading)):
+        for stretch in stretches(list(reading)):
             struck = [key for key in stretch if self._fails(run, name, key, reading[key])]
             if struck:
                 run.errors[name] = "it does not work"
@@ -287,7 +218,7 @@ class World:
         fault = self.faults.get(pair)
         does = not oracle.can_be_built(asset, key, run.assets, self.truth.keys)
         if fault is not None:
-            does = does or _strikes(fault, asset, inputs)
+            does = does or strikes(fault, asset, inputs)
         if does and not run.by_person:
             tried = self.failure_key(pair) if name in self.truth.assets else None
             before, count = self.tries.get(pair, (None, 0))
@@ -323,7 +254,7 @@ class World:
         """Data in the lake, of which the ledger has only heard that they would come."""
         made = Batch(name=name, builds=builds, at=self.truth.now)
         self._check(made)
-        self.ledger.begin(made.batch, _as_builds(name, builds), self.truth.now)
+        self.ledger.begin(made.batch, as_builds(name, builds), self.truth.now)
         self.lake.append(made)
         self.pending[made.batch] = made
         self.saved()
@@ -371,88 +302,3 @@ class World:
             **self.truth.sources,
             **{pair: held.version for pair, held in self.truth.held.items()},
         }
-
-    # --- what must never happen ---------------------------------------------------------------
-
-    def _require_worth(self, run: Run, asset: Asset, reading: Mapping[str, Inputs]) -> None:
-        for key, inputs in reading.items():
-            pair = (asset.name, key)
-            held = self.truth.held.get(pair)
-            if held is not None and held.inputs == inputs and not oracle.is_code_new(asset, held):
-                raise WrongError(f"{pair} is built from what it was built from before")
-            early = [read for read, version in inputs.items() if self._is_early(run, read, version)]
-            if early:
-                raise WrongError(f"{pair} is built from {early}, known to be about to change")
-
-    def _is_early(self, run: Run, read: Pair, version: str) -> bool:
-        """Whether it was known when the run was asked for that this version would not stay, and still is."""
-        known = run.known.get(read, Target(version=version)).version
-        if known == version or run.before.get(read) != version:
-            return False
-        present = oracle.fixpoint(self.truth).get(read)
-        return present is not None and present.version != version
-
-    def _require_sound(self, plan: Plan) -> None:
-        """Few enough runs, none of which builds what another one builds, and whose ranges hold no unbuilt partition."""
-        if len(plan.runs) > max(0, self.case.runs - len(self.runs)):
-            raise WrongError("more runs start than are allowed")
-        taken = Counter(pair for run in plan.runs for pair in run.pairs)
-        taken.update((name, key) for run in self.runs for name, keys in run.steps.items() for key in keys)  # fmt: skip
-        if twice := [pair for run in plan.runs for pair in run.pairs if taken[pair] > 1]:
-            raise WrongError(f"{twice} are built twice at once")
-        for run in plan.runs:
-            self._require_no_hole(run)
-
-    def _require_no_hole(self, run: RunPlan) -> None:
-        if run.span is None:
-            return
-        for name, keys in run.steps.items():
-            if keys == ("",):
-                continue
-            span = between(*run.span)
-            holes = set(span) - set(keys) - set(self.truth.keys(name))
-            if holes:
-                raise WrongError(
-                    f"a run over {run.span} claims {sorted(holes)} of {name}: {dict(run.steps)}"
-                )
-
-
-def between(first: str, last: str) -> list[str]:
-    """Partitions of a range, as Dagster counts them."""
-    if first in REGIONS:
-        return [one for one in REGIONS if first <= one <= last]
-    return list(Window.of_days(first, last).partitions)
-
-
-def _strikes(fault: Fault, asset: Asset, inputs: Inputs) -> bool:
-    if fault.how == "times":
-        fault.times -= 1
-        return fault.times >= 0
-    if fault.how == "code":
-        return fault.code == asset.code
-    fault.inputs = fault.inputs or inputs
-    return fault.inputs == inputs
-
-
-def _as_builds(name: str, builds: Mapping[str, Held]) -> list[Build]:
-    return [
-        Build(
-            asset=name,
-            partition=key,
-            version=held.version,
-            watermark=held.until,
-            code_version=f"c{held.code}",
-            inputs=tuple(
-                Input(asset=a, partition=p, version=version or NO_VERSION)
-                for (a, p), version in held.inputs.items()
-            ),
-        )
-        for key, held in builds.items()
-    ]
-
-
-def _stretches(keys: Sequence[str]) -> list[list[str]]:
-    """Partitions that are built together: days that follow each other."""
-    days = [key for key in keys if key[:2] == "20"]
-    found = [[key for key in days if a <= key <= b] for a, b in contiguous(days)]
-    return [*found, *([[key for key in keys if key not in days]] if len(days) < len(keys) else [])]

@@ -92,7 +92,7 @@ def mill() -> Domain:
         rows = samples.read(window)
         known = pl.col("event_ts") + dt.timedelta(minutes=30)
         made = rows.with_columns(known_ts=known, strain=pl.col("heat") + pl.col("noise") / 10)
-        return made.select(Strain.columns)
+        return made.select(*Strain.columns)
 
     @domain.model(
         training_set=strain,
@@ -102,7 +102,7 @@ def mill() -> Domain:
         known="known_ts",
         schedule=("noise",),
         fresh="1d",
-        cooldown="1s",
+        cooldown="0m",
         at_most=(1000, "30d"),
     )
     def breaks(train: TrainingSet, seed: int) -> TrainedModel:

@@ -66,15 +66,18 @@ def assets_table(project: "Project", chosen: Sequence[str] | None = None) -> "Ta
     ):
         numeric = heading in {"partitions", "rows", "size", "cpu", "wall"}
         table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
+    models = {asset for asset, node in project.nodes.items() if "learning" in node.extras}
     for asset in order if chosen is None else chosen:
-        table.add_row(
-            *(_line(known[asset]) if asset in known else (asset, *["-"] * 7, "[dim]never built"))
-        )
+        one = known.get(asset)
+        never = (asset, *["-"] * 7, "[dim]never built")
+        table.add_row(*(never if one is None else _line(one, is_model=asset in models)))
     return table
 
 
-def _line(one: "AssetSummary") -> tuple[str, ...]:
-    note = f"[yellow]{count(one.marked, 'partition')} to build again" if one.marked else ""
+def _line(one: "AssetSummary", *, is_model: bool) -> tuple[str, ...]:
+    # A model is trained again for reasons of its own, of which changed rows alone are none.
+    again = "what it read has changed" if is_model else f"{count(one.marked, 'partition')} to build again"  # fmt: skip
+    note = f"[yellow]{again}" if one.marked else ""
     return (
         one.asset,
         moment(one.watermark),

@@ -57,7 +57,8 @@ class Reconciler:
         changes = self.ledger.changes()
         added = self._reached(view, changes.pairs, now) | self._redeclared(view, now)
         added |= self._slice(now)
-        agenda = {**dict.fromkeys(added, now), **self.ledger.agenda()}
+        stored = self.ledger.agenda()
+        agenda = {**dict.fromkeys(added, now), **stored}
         plan = reconcile(
             self.graph,
             self.ledger,
@@ -69,7 +70,7 @@ class Reconciler:
         self.ledger.settle_agenda(
             seq=changes.seq if changes.pairs else None,
             add=added - plan.settled,
-            remove=plan.settled,
+            remove=plan.settled & stored.keys(),
             now=now,
         )
         if not self._declared_seen:

@@ -124,6 +124,7 @@ def _after_refusal(
 ) -> Standing:
     """The standing of a model that was trained and has no champion: its first challengers were refused."""
     reads = [(edge.upstream, key) for edge in vertex.reads for key in view.wanted(edge, WHOLE)]
+    view.load_versions(reads)
     read = fingerprint((*pair, view.version(pair) or ABSENT) for pair in reads)
     policy, last = vertex.retrain or Retrain(), noted[-1]
     verdict = reason_to_train(

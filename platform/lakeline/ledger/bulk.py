@@ -58,19 +58,21 @@ def versions_of(connection: sa.Connection, pairs: Collection[Pair]) -> dict[Pair
 def currents_of(connection: sa.Connection, pairs: Collection[Pair]) -> dict[Pair, Current]:
     """The published build of those that exist."""
     rows = rows_of(connection, _currents(connection.dialect.name), pairs)
-    return {(row[0], row[1]): to_current(row) for row in rows}
+    return {(row[0], row[1]): to_current(row[2:]) for row in rows}
 
 
 def inputs_of(connection: sa.Connection, pairs: Collection[Pair]) -> dict[Pair, tuple[Input, ...]]:
     """What the published builds read, by asset and partition; an empty tuple where one read nothing."""
-    found: dict[Pair, list[Input]] = {pair: [] for pair in versions_of(connection, pairs)}
+    found: dict[Pair, list[Input]] = {}
     columns: dict[str, tuple[str, ...]] = {}
-    for a, p, name, partition, version, snapshot_id, text in rows_of(
-        connection, _inputs(connection.dialect.name), found
-    ):
+    rows = rows_of(connection, _inputs(connection.dialect.name), pairs)
+    for a, p, name, partition, version, snapshot_id, text in rows:
+        some = found.setdefault((a, p), [])
+        if name is None:  # it read nothing
+            continue
         if text not in columns:
             columns[text] = tuple(json.loads(text))
-        found[a, p].append(
+        some.append(
             Input(
                 asset=name,
                 partition=partition,
@@ -79,7 +81,10 @@ def inputs_of(connection: sa.Connection, pairs: Collection[Pair]) -> dict[Pair, 
                 columns=columns[text],
             )
         )
-    return {pair: tuple(sorted(some, key=_by_name)) for pair, some in found.items()}
+    return {
+        pair: tuple(sorted(some, key=_by_name)) if len(some) > 1 else tuple(some)
+        for pair, some in found.items()
+    }
 
 
 @cache
@@ -111,10 +116,10 @@ def _inputs(dialect: str) -> "sa.Select[Any]":
             _columns.c.text,
         )
         .join_from(asked, current, _is(asked))
-        .join(reads, reads.c.build_id == current.c.build_id)
-        .join(_source, _source.c.id == reads.c.asset_id)
-        .join(_source_part, _source_part.c.id == reads.c.part_id)
-        .join(_columns, _columns.c.id == reads.c.columns_id)
+        .outerjoin(reads, reads.c.build_id == current.c.build_id)
+        .outerjoin(_source, _source.c.id == reads.c.asset_id)
+        .outerjoin(_source_part, _source_part.c.id == reads.c.part_id)
+        .outerjoin(_columns, _columns.c.id == reads.c.columns_id)
     )
 
 
