@@ -200,7 +200,7 @@ class KeptShop:
                 resources=dict(self.definitions.resources or {}),
                 definitions=self.definitions,
             )
-            return self.sensor.evaluate_tick(context)  # type: ignore[return-value]
+            return self.sensor.evaluate_tick(context)
 
     def queued(self, selection: Sequence[str], tags: Mapping[str, str], **more: Any) -> dg.DagsterRun:  # fmt: skip
         """A run as it stands in the storage before it is executed."""
