@@ -36,14 +36,14 @@ class Held:
     """A published partition.
 
     Attributes:
-        codes: Of a model: number of the code that had built each asset that it read.
+        codes: Of a model: number of the code that had built the newest partition of each asset that it read.
         until: Of a model: the end of the days that it learned from.
     """
 
     version: str
     inputs: Inputs
     code: int
-    codes: Mapping[str, int] = field(default_factory=dict)
+    codes: Mapping[Pair, int] = field(default_factory=dict)
     until: dt.datetime | None = None
 
 
@@ -54,7 +54,6 @@ class Truth:
     Attributes:
         sources: Versions of the sources' partitions, as they were last observed.
         held: Published partitions.
-        built_by: Number of the code of each asset's newest build.
         trained: When each model was trained.
         failing: Reports whose check failed.
         given_up: Whether a partition failed too often with this code and these inputs.
@@ -64,7 +63,6 @@ class Truth:
     now: dt.datetime
     sources: dict[Pair, str] = field(default_factory=dict)
     held: dict[Pair, Held] = field(default_factory=dict)
-    built_by: dict[str, int] = field(default_factory=dict)
     trained: dict[str, list[dt.datetime]] = field(default_factory=dict)
     failing: set[str] = field(default_factory=set)
     given_up: Callable[[Pair, int, Inputs], bool] = lambda _pair, _code, _inputs: False
@@ -86,6 +84,7 @@ class Target:
 
     version: str
     inputs: Inputs | None = None
+    code: int = 0
 
 
 def fixpoint(truth: Truth) -> dict[Pair, Target]:
@@ -94,29 +93,40 @@ def fixpoint(truth: Truth) -> dict[Pair, Target]:
     One that only people build, that was given up, that lacks what it needs, and a model without a reason to be trained
     stay as they are, and their readers count on that.
     """
-    found = {pair: Target(version=version) for pair, version in truth.sources.items()}
+    found = _Found()
+    for pair, version in truth.sources.items():
+        found.add(pair, Target(version=version))
     for pair, held in truth.held.items():
         if pair[0] not in truth.assets:
-            found[pair] = Target(version=held.version)
-    names: dict[str, list[str]] = {}
-    for name, key in sorted(found):
-        names.setdefault(name, []).append(key)
-
-    def keys(asset: str) -> Sequence[str]:
-        return names.get(asset, ())
-
-    def version(pair: Pair) -> str:
-        return found[pair].version if pair in found else ABSENT
-
+            found.add(pair, Target(version=held.version, code=held.code))
     for asset in truth.assets.values():
         if asset.kind == "source":
             continue
-        for key in sorted({*truth.keys(asset.name), *_candidates(truth, asset, keys)}):
-            target = _target(truth, asset, key, keys, version)
-            if target is not None:
-                found[asset.name, key] = target
-                names.setdefault(asset.name, []).append(key)
-    return found
+        for key in sorted({*truth.keys(asset.name), *_candidates(truth, asset, found.keys)}):
+            if (target := _target(truth, asset, key, found)) is not None:
+                found.add((asset.name, key), target)
+    return found.targets
+
+
+@dataclass(kw_only=True, slots=True)
+class _Found:
+    """The targets so far."""
+
+    targets: dict[Pair, Target] = field(default_factory=dict)
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+    def add(self, pair: Pair, target: Target) -> None:
+        """One more."""
+        self.targets[pair] = target
+        self.names.setdefault(pair[0], []).append(pair[1])
+
+    def keys(self, asset: str) -> Sequence[str]:
+        """Partitions that an asset should have, sorted."""
+        return sorted(self.names.get(asset, ()))
+
+    def version(self, pair: Pair) -> str:
+        """Version that a partition should have."""
+        return self.targets[pair].version if pair in self.targets else ABSENT
 
 
 def inputs_of(
@@ -205,32 +215,30 @@ def _is_served(read: Read, key: str, upstream: Asset, there: Sequence[str]) -> b
     return set(wanted) <= set(there)
 
 
-def _target(truth: Truth, asset: Asset, key: str, keys: Keys, version: Versions) -> Target | None:
+def _target(truth: Truth, asset: Asset, key: str, found: _Found) -> Target | None:
     held = truth.held.get((asset.name, key))
-    inputs = _worth_building(truth, asset, key, keys, version)
+    inputs = _worth_building(truth, asset, key, found)
     if inputs is None:
-        return Target(version=held.version) if held is not None else None
+        return Target(version=held.version, code=held.code) if held is not None else None
     if held is not None and held.inputs == inputs and not is_code_new(asset, held):
-        return Target(version=held.version, inputs=inputs)
-    if asset.kind == "model" and held is not None and not _is_due(truth, asset, held):
-        return Target(version=held.version)
-    return Target(version=content(asset, inputs), inputs=inputs)
+        return Target(version=held.version, inputs=inputs, code=held.code)
+    if asset.kind == "model" and held is not None and not _is_due(truth, asset, held, found):
+        return Target(version=held.version, code=held.code)
+    return Target(version=content(asset, inputs), inputs=inputs, code=asset.code)
 
 
-def _worth_building(
-    truth: Truth, asset: Asset, key: str, keys: Keys, version: Versions
-) -> Inputs | None:
+def _worth_building(truth: Truth, asset: Asset, key: str, found: _Found) -> Inputs | None:
     """What a partition should be built from; None if it stays as it is."""
     if asset.is_manual or not asset.may_have(key):
         return None
-    if not can_be_built(asset, key, truth.assets, keys):
+    if not can_be_built(asset, key, truth.assets, found.keys):
         return None
-    if (asset.name, key) not in truth.held and _lacks_history(asset, keys):
+    if (asset.name, key) not in truth.held and _lacks_history(asset, found.keys):
         return None
-    declared = inputs_of(asset, key, truth.assets, keys, version, declared=True)
+    declared = inputs_of(asset, key, truth.assets, found.keys, found.version, declared=True)
     if truth.given_up((asset.name, key), asset.code, declared):
         return None
-    return inputs_of(asset, key, truth.assets, keys, version)
+    return inputs_of(asset, key, truth.assets, found.keys, found.version)
 
 
 def is_code_new(asset: Asset, held: Held | None) -> bool:
@@ -243,12 +251,15 @@ def _lacks_history(asset: Asset, keys: Keys) -> bool:
     return any(len(keys(read.upstream)) < asset.needs for read in whole)
 
 
-def _is_due(truth: Truth, asset: Asset, held: Held) -> bool:
+def _is_due(truth: Truth, asset: Asset, held: Held, found: _Found) -> bool:
     """Whether a model whose inputs or code changed has a reason to be trained, and may be."""
     has_reason = (
         is_code_new(asset, held)
         or _is_too_old(asset, held, truth.now)
-        or any(truth.built_by.get(name, code) != code for name, code in held.codes.items())
+        or any(
+            pair in found.targets and found.targets[pair].code != code
+            for pair, code in held.codes.items()
+        )
         or asset.watches in truth.failing
     )
     trained = truth.trained.get(asset.name, [])

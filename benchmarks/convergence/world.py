@@ -7,7 +7,7 @@ publishes. What was published is kept here too, so that the ledger is compared w
 import datetime as dt
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.convergence import oracle
 from benchmarks.convergence.cases import (
@@ -231,17 +231,21 @@ class World:
 
     def _builds(self, run: Run, name: str, reading: Mapping[str, Inputs]) -> dict[str, Held]:
         asset = run.assets[name]
-        codes = {read.upstream: self.truth.built_by[read.upstream] for read in asset.reads if read.upstream in self.truth.built_by}  # fmt: skip
-        return {
-            key: Held(
-                version=oracle.content(asset, inputs),
-                inputs=inputs,
-                code=asset.code,
-                codes=codes if asset.kind == "model" else {},
-                until=oracle.learned_until(inputs) if asset.kind == "model" else None,
-            )
-            for key, inputs in reading.items()
-        }
+        return {key: self._built(asset, inputs) for key, inputs in reading.items()}
+
+    def _built(self, asset: Asset, inputs: Inputs) -> Held:
+        made = Held(version=oracle.content(asset, inputs), inputs=inputs, code=asset.code)
+        if asset.kind != "model":
+            return made
+        newest = dict(sorted(inputs))
+        read = {pair: self._code_of(pair, inputs[pair]) for pair in newest.items()}
+        codes = {pair: code for pair, code in read.items() if code is not None}
+        return replace(made, codes=codes, until=oracle.learned_until(inputs))
+
+    def _code_of(self, pair: Pair, version: str) -> int | None:
+        """Code of the newest build of a partition that made a version."""
+        made = (one.builds[pair[1]] for one in reversed(self.lake) if one.name == pair[0] and pair[1] in one.builds)  # fmt: skip
+        return next((held.code for held in made if held.version == version), None)
 
     def _record(self, name: str, builds: dict[str, Held]) -> None:
         batch = self._commit(name, builds)
@@ -272,7 +276,6 @@ class World:
             self.truth.held[batch.name, key] = held
             self.failures.pop((batch.name, key), None)
             self.built += 1
-            self.truth.built_by[batch.name] = held.code
         if self._is_a(batch.name, "model"):
             self.truth.trained.setdefault(batch.name, []).append(batch.at)
         if self._is_a(batch.name, "report"):

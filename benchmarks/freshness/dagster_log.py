@@ -1,6 +1,7 @@
 """Dagster's event log in memory: the events of runs, and a log that is made once and copied for each scenario."""
 
 import datetime as dt
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -44,13 +45,27 @@ def planned(asset: str, key: str) -> DagsterEvent:
     return DagsterEvent.build_asset_materialization_planned_event(JOB, asset, data)
 
 
-def record_of(run: Run) -> DagsterRun:
-    """The run as Dagster stores it."""
-    keys = {key for keys in run.steps.values() for key in keys if key}
+def run_id_of(run: Run, key: str) -> str:
+    """Id of Dagster's run that builds a partition: that of the run, or of a backfill's run for the partition."""
+    return str(uuid.uuid5(uuid.UUID(run.run_id), key)) if run.fails_apart else run.run_id
+
+
+def runs_of(run: Run) -> dict[str, dict[str, list[str]]]:
+    """What each of Dagster's runs builds, by run and asset: one run, or of a backfill one for each partition."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for asset, keys in run.steps.items():
+        for key in keys:
+            found.setdefault(run_id_of(run, key), {}).setdefault(asset, []).append(key)
+    return found
+
+
+def record_of(run_id: str, steps: Mapping[str, Sequence[str]]) -> DagsterRun:
+    """A run as Dagster stores it."""
+    keys = {key for keys in steps.values() for key in keys if key}
     return DagsterRun(
         job_name=JOB,
-        run_id=run.run_id,
-        asset_selection=frozenset(map(dg.AssetKey, run.steps)),
+        run_id=run_id,
+        asset_selection=frozenset(map(dg.AssetKey, steps)),
         status=dg.DagsterRunStatus.STARTED,
         tags={PARTITION_NAME_TAG: next(iter(keys))} if len(keys) == 1 else {},
     )

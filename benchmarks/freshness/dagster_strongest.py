@@ -7,6 +7,8 @@ What it takes into account:
   it is latched. ``since`` drops a trigger that falls into the tick of its reset, so the reset is ``newly_requested``
   where nothing triggers at the same time, and not ``newly_updated``: a run that had read before would take the latch
   with it.
+- What the same run has built is no reason to build again, except where a window reads other days only: the operator for
+  it does not look at partitions.
 - Nothing is built while something upstream is under way, up to ``ANCESTORS`` steps away.
 - A failed or missing partition is tried again whenever a cron tick has passed, at seven minutes past the hour since a
   tick that falls exactly on an evaluation fires twice.
@@ -81,22 +83,21 @@ def _condition(graph: Graph, asset: Asset, *, is_chained: bool) -> Condition:
 
 
 def _reasons_to_build(graph: Graph, asset: Asset, *, is_chained: bool) -> Any:
-    changed = AC.data_version_changed()
-    elsewhere = changed & ~AC.executed_with_root_target()
-    moved = elsewhere | AC.will_be_requested() if is_chained else changed
-    deps = [_of_dep(read, moved) for read in asset.reads]
-    return (
-        reduce(lambda one, other: one | other, deps)
-        | AC.missing().newly_true()
-        | AC.code_version_changed()
-    )
+    deps = [_of_dep(read, is_chained=is_chained) for read in asset.reads]
+    either = reduce(lambda one, other: one | other, deps)
+    return either | AC.missing().newly_true() | AC.code_version_changed()
 
 
-def _of_dep(read: Read, moved: Any) -> Any:
+def _of_dep(read: Read, *, is_chained: bool) -> Any:
     """Whether a dependency moved; of the newest partitions a day more, since the newest one may not be there yet."""
-    newest = AC.in_latest_time_window(dt.timedelta(days=read.count + 1))
-    condition = moved & newest if read.kind == "newest" else moved
-    return AC.any_deps_match(condition).allow(dg.AssetSelection.assets(read.upstream))
+    moved = AC.data_version_changed()
+    if not read.end:  # of its own day it has seen what the same run built
+        moved = moved & ~AC.executed_with_root_target()
+    if read.kind == "newest":
+        moved = moved & AC.in_latest_time_window(dt.timedelta(days=read.count + 1))
+    if is_chained:
+        moved = moved | AC.will_be_requested()
+    return AC.any_deps_match(moved).allow(dg.AssetSelection.assets(read.upstream))
 
 
 def _reasons_to_train(asset: Asset) -> Any:

@@ -15,7 +15,6 @@ from dagster._core.definitions.automation_tick_evaluation_context import build_r
 from dagster._core.definitions.freshness import FreshnessState, FreshnessStateChange
 from dagster._core.definitions.freshness_evaluator import FRESHNESS_EVALUATORS_BY_POLICY_TYPE
 from dagster._core.definitions.partitions.context import partition_loading_context
-from dagster._core.events import DagsterEvent
 from dagster._core.loader import LoadingContextForTest
 from dagster._core.test_utils import freeze_time
 from dagster._time import get_current_datetime
@@ -28,9 +27,11 @@ from benchmarks.freshness.dagster_log import (
     materialized,
     planned,
     record_of,
+    run_id_of,
+    runs_of,
     succeeded,
 )
-from benchmarks.freshness.graph import Graph
+from benchmarks.freshness.graph import Graph, Pair
 from benchmarks.freshness.system import Built, Observation, Outcome, Request, Run
 
 CLAIMS_FRESH = (FreshnessState.PASS, FreshnessState.WARN)
@@ -46,6 +47,7 @@ class DagsterSystem:
         self._cursor: Any = None
         self._states: dict[str, FreshnessState] = {}
         self._seen: dict[str, Observation] = {}
+        self._planned: dict[str, set[Pair]] = {}
 
     # --- start and end ------------------------------------------------------------------------
 
@@ -113,12 +115,15 @@ class DagsterSystem:
     # --- runs ---------------------------------------------------------------------------------
 
     def run_started(self, run: Run, now: dt.datetime) -> None:
-        """Record the run with what it plans."""
+        """Record the run with what it plans; a backfill is a run for each of its partitions."""
         with freeze_time(now):
-            self._instance.add_run(record_of(run))
-            for asset, keys in run.steps.items():
-                for key in keys:
-                    self._report(run, planned(asset, key))
+            for run_id, steps in runs_of(run).items():
+                self._instance.add_run(record_of(run_id, steps))
+                self._planned[run_id] = {
+                    (asset, key) for asset, keys in steps.items() for key in keys
+                }
+                for asset, key in sorted(self._planned[run_id]):
+                    self._instance.report_dagster_event(planned(asset, key), run_id=run_id)
 
     def step_started(
         self,
@@ -141,16 +146,7 @@ class DagsterSystem:
             self._checks.is_news = True
         with freeze_time(now):
             for one in builds:
-                event = materialization(
-                    one.asset, one.partition, one.version, code=one.code_version
-                )
-                self._report(run, materialized(event))
-                for name, passed in one.checks.items():
-                    self._instance.report_runless_asset_event(
-                        dg.AssetCheckEvaluation(
-                            asset_key=dg.AssetKey(one.asset), check_name=name, passed=passed
-                        )
-                    )
+                self._tell(one, run_id_of(run, one.partition))
 
     def step_failed(
         self, run: Run, asset: str, partitions: Sequence[str], now: dt.datetime
@@ -158,16 +154,28 @@ class DagsterSystem:
         """Dagster takes what was planned and not materialized in a failed run as failed."""
 
     def run_ended(self, run: Run, outcome: Outcome, now: dt.datetime) -> None:
-        """Record how the run ended."""
+        """Record how the run ended, or each run of a backfill."""
         with freeze_time(now):
-            record = self._instance.get_run_by_id(run.run_id)
-            assert record is not None
-            if outcome == "succeeded":
-                self._report(run, succeeded())
-            elif outcome == "canceled":
-                self._instance.report_run_canceled(record)
-            else:
-                self._instance.report_run_failed(record)
+            for run_id in runs_of(run):
+                record = self._instance.get_run_by_id(run_id)
+                assert record is not None
+                if not self._planned.pop(run_id):
+                    self._instance.report_dagster_event(succeeded(), run_id=run_id)
+                elif outcome == "canceled":
+                    self._instance.report_run_canceled(record)
+                else:
+                    self._instance.report_run_failed(record)
+
+    def _tell(self, one: Built, run_id: str) -> None:
+        self._planned[run_id].discard((one.asset, one.partition))
+        event = materialization(one.asset, one.partition, one.version, code=one.code_version)
+        self._instance.report_dagster_event(materialized(event), run_id=run_id)
+        for name, passed in one.checks.items():
+            self._instance.report_runless_asset_event(
+                dg.AssetCheckEvaluation(
+                    asset_key=dg.AssetKey(one.asset), check_name=name, passed=passed
+                )
+            )
 
     # --- what it claims -----------------------------------------------------------------------
 
@@ -200,9 +208,6 @@ class DagsterSystem:
                     state_change_timestamp=get_current_datetime().timestamp(),
                 )
             )
-
-    def _report(self, run: Run, event: DagsterEvent) -> None:
-        self._instance.report_dagster_event(event, run_id=run.run_id)
 
 
 async def _freshness(context: Any, node: Any) -> FreshnessState:

@@ -33,7 +33,6 @@ class Underway:
 
     run: Run
     asked: Mapping[Pair, Target]
-    fails_apart: bool = False
     failed: set[Pair] = field(default_factory=set)
     is_over: bool = False
 
@@ -61,10 +60,11 @@ class Executor:
             run_id=f"00000000-0000-4000-8000-{next(self._runs):012d}",
             steps={name: tuple(request.steps[name]) for name in names},
             requested_ts=self._course.now,
+            fails_apart=request.fails_apart,
             by_person=by_person,
             note=request.note,
         )
-        one = Underway(run=run, asked=asked, fails_apart=request.fails_apart)
+        one = Underway(run=run, asked=asked)
         self.underway.append(one)
         self._tally.score.runs += not by_person
         whose = "by a person " if by_person else ""
@@ -100,7 +100,7 @@ class Executor:
         keys = one.run.steps[name]
         failed = {upstream for upstream, _ in one.failed}
         reads = [read for read in asset.reads if read.upstream in failed] if asset else []
-        if asset is None or (reads and not one.fails_apart):
+        if asset is None or (reads and not one.run.fails_apart):
             one.failed |= {(name, key) for key in keys}
             return []
         out = {
@@ -132,7 +132,7 @@ class Executor:
             return
         good = dict(readings)
         if struck := self._struck(asset, readings):
-            good = {k: v for k, v in readings.items() if one.fails_apart and k not in struck}
+            good = {k: v for k, v in readings.items() if one.run.fails_apart and k not in struck}
             self._fail(one, asset, struck, [key for key in readings if key not in good], readings)
         if good:
             self._publish(one, asset, good, is_told=death is None)

@@ -20,7 +20,7 @@ def next_day_arrives(script: Script) -> None:
     script.every_morning(1)
 
 
-@scenario(SCENARIOS, "arrival", hours=36, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=42, every_min=120)
 def sources_publish_hours_apart(script: Script) -> None:
     """The weather of the next day comes three hours after its flights."""
     script.at("05:10", days=1).day_arrives(FLIGHTS)
@@ -46,7 +46,7 @@ def silence_ends_with_three_days(script: Script) -> None:
         script.at(minute, days=3).day_arrives()
 
 
-@scenario(SCENARIOS, "arrival", hours=36, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=44, every_min=120)
 def half_a_day_then_the_rest(script: Script) -> None:
     """The next day comes with its watermark at noon, and its other half three hours later."""
     noon = MIDNIGHT + 12 * HOUR

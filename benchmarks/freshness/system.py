@@ -70,6 +70,7 @@ class Run:
     run_id: str
     steps: Mapping[str, tuple[str, ...]]
     requested_ts: dt.datetime
+    fails_apart: bool = False
     by_person: bool = False
     note: object = None
 

@@ -81,7 +81,8 @@ def _neighbours(
     """Groups of the same assets that failed as often, as one: 60 days of a table are one run."""
     found: dict[tuple[frozenset[str], int], list[Pair]] = {}
     for group in groups:
-        failed = max((failures.get(pair, 0) for pair in group), default=0)
+        # What has no partition cannot be told apart by smaller pieces.
+        failed = max((failures.get(pair, 0) for pair in group if pair[1]), default=0)
         found.setdefault((frozenset(asset for asset, _ in group), failed), []).extend(group)
     return [(group, failed) for (_, failed), group in found.items()]
 

@@ -4,7 +4,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from lakeline.freshness.fresh import watermark_of
-from lakeline.freshness.graph import Pair, Vertex
+from lakeline.freshness.graph import Vertex
 from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.retraining import (
     FAILED,
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lakeline.freshness.retraining import Training, Verdict
-    from lakeline.ledger import Current
+    from lakeline.ledger import Current, Input
 
 HISTORY = 50
 """Trainings, and builds of one partition, looked back on: more than any limit a period that makes sense."""
@@ -89,32 +89,32 @@ def features_changed(
 
     Seen from the newest partition of each table that it learned from: its build at the training, and the one now.
     """
-    newest: dict[str, str] = {}
+    newest: dict[str, Input] = {}
     for one in view.inputs((vertex.name, WHOLE)):
-        newest[one.asset] = max(one.partition, newest.get(one.asset, ""))
+        if one.asset not in newest or one.partition > newest[one.asset].partition:
+            newest[one.asset] = one
     return any(
-        _is_by_other_code(
-            view, (edge.upstream, newest[edge.upstream]), current, is_moving=is_moving
-        )
+        _is_by_other_code(view, newest[edge.upstream], current, is_moving=is_moving)
         for edge in vertex.reads
         if edge.upstream in newest
     )
 
 
-def _is_by_other_code(view: View, pair: Pair, trained: "Current", *, is_moving: bool) -> bool:
-    before = _code_at(view, pair, trained.started_ts)
-    present = view.current(pair)
-    upstream = view.graph.vertices[pair[0]]
+def _is_by_other_code(view: View, read: "Input", trained: "Current", *, is_moving: bool) -> bool:
+    before = _code_of(view, read, trained)
+    present = view.current((read.asset, read.partition))
+    upstream = view.graph.vertices[read.asset]
     codes = {present.code_version} if present is not None else set()
     if is_moving and upstream.rebuilds_on_code:
         codes.add(upstream.code_version)
     return before is not None and not codes <= {before}
 
 
-def _code_at(view: View, pair: Pair, moment: dt.datetime) -> str | None:
-    """Code version of a partition's last build before a moment."""
-    for one in view.ledger.history(*pair, limit=HISTORY):
-        if one.ended_ts is not None and one.ended_ts <= moment:
+def _code_of(view: View, read: "Input", trained: "Current") -> str | None:
+    """Code version of the build that a training read; told by the order of builds, since clocks jump and differ."""
+    for one in view.ledger.history(read.asset, read.partition, limit=HISTORY):
+        is_before = one.ended_ts is not None and one.build_id < trained.build_id
+        if is_before and one.version == read.version:
             return one.code_version
     return None
 
