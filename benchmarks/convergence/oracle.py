@@ -222,7 +222,7 @@ def _target(truth: Truth, asset: Asset, key: str, found: _Found) -> Target | Non
         return Target(version=held.version, code=held.code) if held is not None else None
     if held is not None and held.inputs == inputs and not is_code_new(asset, held):
         return Target(version=held.version, inputs=inputs, code=held.code)
-    if asset.kind == "model" and held is not None and not _is_due(truth, asset, held, found):
+    if asset.kind == "model" and held is not None and not _is_to_train(truth, asset, held, found):
         return Target(version=held.version, code=held.code)
     return Target(version=content(asset, inputs), inputs=inputs, code=asset.code)
 
@@ -233,7 +233,7 @@ def _worth_building(truth: Truth, asset: Asset, key: str, found: _Found) -> Inpu
         return None
     if not can_be_built(asset, key, truth.assets, found.keys):
         return None
-    if (asset.name, key) not in truth.held and _lacks_history(asset, found.keys):
+    if (asset.name, key) not in truth.held and not _is_due(asset, key, truth.now, found.keys):
         return None
     declared = inputs_of(asset, key, truth.assets, found.keys, found.version, declared=True)
     if truth.given_up((asset.name, key), asset.code, declared):
@@ -246,12 +246,15 @@ def is_code_new(asset: Asset, held: Held | None) -> bool:
     return asset.rebuilds_on_code and held is not None and held.code != asset.code
 
 
-def _lacks_history(asset: Asset, keys: Keys) -> bool:
+def _is_due(asset: Asset, key: str, now: dt.datetime, keys: Keys) -> bool:
+    """Whether the time of a partition that does not exist has come: its day is over, and there is enough to read."""
+    if asset.parting == "days" and asset.until is None and shifted(key, 1) > f"{now:%Y-%m-%d}":
+        return False
     whole = [read for read in asset.reads if read.kind in ("every", "newest")]
-    return any(len(keys(read.upstream)) < asset.needs for read in whole)
+    return all(len(keys(read.upstream)) >= asset.needs for read in whole)
 
 
-def _is_due(truth: Truth, asset: Asset, held: Held, found: _Found) -> bool:
+def _is_to_train(truth: Truth, asset: Asset, held: Held, found: _Found) -> bool:
     """Whether a model whose inputs or code changed has a reason to be trained, and may be."""
     has_reason = (
         is_code_new(asset, held)

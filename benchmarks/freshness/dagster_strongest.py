@@ -77,7 +77,7 @@ def _condition(graph: Graph, asset: Asset, *, is_chained: bool) -> Condition:
     wrong = pending | AC.execution_failed() | AC.missing()
     due = latched | (wrong & AC.cron_tick_passed(RETRY))
     guarded: Condition = (
-        due & ~AC.any_deps_missing() & ~_is_upstream(AC.in_progress()) & ~AC.in_progress()
+        due & ~_is_lacking(asset) & ~_is_upstream(AC.in_progress()) & ~AC.in_progress()
     )
     return guarded
 
@@ -111,6 +111,13 @@ def _reasons_to_train(asset: Asset) -> Any:
         | (drift & AC.cron_tick_passed(DRIFT_AGAIN))
         | AC.freshness_failed().newly_true()
     )
+
+
+def _is_lacking(asset: Asset) -> Any:
+    """Whether something that it reads is missing; of many days one always may be, such as one that was not published."""
+    many = [read.upstream for read in asset.reads if read.kind in ("every", "newest")]
+    lacking = AC.any_deps_missing()
+    return lacking.ignore(dg.AssetSelection.assets(*many)) if many else lacking
 
 
 def _is_upstream(condition: Any) -> Any:

@@ -4,6 +4,7 @@ It holds no data and asks no clock. Sources are part of it: what a raw table is 
 like everything else, and only cannot be built.
 """
 
+import datetime as dt
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from lakeline.errors import DomainError, names
 from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.mapping import Mapping as PartitionMapping
+from lakeline.window import DAY, day_start
 
 if TYPE_CHECKING:
     from lakeline.freshness.promise import Promise
@@ -105,6 +107,11 @@ class Vertex:
     def is_partitioned(self) -> bool:
         """Whether it has partitions to tell apart."""
         return self.partitions != UNPARTITIONED
+
+    def has_by(self, key: str, now: dt.datetime) -> bool:
+        """Whether Dagster has one of its partitions yet: where there is no last day, a day is one when it is over."""
+        is_endless = isinstance(self.partitions, Days) and self.partitions.until is None
+        return not is_endless or day_start(key) + DAY <= now
 
     @property
     def fingerprint(self) -> str:

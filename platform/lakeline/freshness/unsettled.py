@@ -162,7 +162,7 @@ class Search:
         if first is not None:
             self._hold(pair, self._waiting(pair, first))
             return
-        if standing.level == MISSING and self.view.lacks_history(vertex):
+        if standing.level == MISSING and not self._is_due(vertex, pair):
             self._rest(pair)
             return
         if lacking := self._lacking(vertex, pair, moving):
@@ -186,6 +186,10 @@ class Search:
             wanted = edge.mapping.upstream(pair[1], known)
             found |= {(edge.upstream, key) for key in wanted if key in changing}
         return found
+
+    def _is_due(self, vertex: Vertex, pair: Pair) -> bool:
+        """Whether the time of a partition that was never built has come."""
+        return vertex.has_by(pair[1], self.now) and not self.view.lacks_history(vertex)
 
     def _lacking(self, vertex: Vertex, pair: Pair, moving: set[Pair]) -> Pair | None:
         """A partition without which the pair cannot be built, and which nothing is about to build."""
