@@ -9,7 +9,8 @@ UV := .uv/bin/uv
 BIN := .venv/bin
 BASE := .venv/.base.stamp
 DEV := .venv/.dev.stamp
-EXTRAS := aws kafka kubernetes postgres serving spark torch
+RIVALS := .rivals/.stamp
+EXTRAS := aws kafka kubernetes postgres redis serving spark torch
 FROM ?= 2013-07-01
 TO ?= 2013-07-31
 
@@ -17,13 +18,13 @@ export UV_PYTHON_DOWNLOADS := never
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo backfill ui test test-services lint format types lock clean postgresql chromium
+.PHONY: help setup demo backfill ui test test-services lint format types lock clean postgresql redis chromium
 
 help: ## This list
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
 
 setup: $(BASE) ## Install into .venv what running takes
-setup-%: .venv/.%.stamp ## Add an extra: aws kafka kubernetes postgres serving spark torch
+setup-%: .venv/.%.stamp ## Add an extra: aws kafka kubernetes postgres redis serving spark torch
 	@true
 
 demo: $(BASE) ## Half a year of flights from raw tables to a drift report, then the UI; ARGS=--no-ui ends before it
@@ -38,7 +39,7 @@ ui: $(BASE) ## The Dagster UI on what is there
 test: $(DEV) ## The tests that need no server
 	$(BIN)/python -m pytest $(ARGS)
 
-test-services: $(DEV) postgresql chromium ## The tests on real servers, which they start and end; nothing is skipped
+test-services: $(DEV) postgresql redis chromium ## The tests on real servers, which they start and end; nothing is skipped
 	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m "services or browser" $(ARGS)
 
 lint: $(DEV) ## Style: ruff
@@ -56,17 +57,21 @@ types: $(DEV) ## Types: mypy strict and pyright
 bench-%: $(BASE) ## One benchmark of benchmarks/; its last line is one JSON object
 	$(BIN)/python benchmarks/bench_$(subst -,_,$*).py $(ARGS)
 
+bench-convergence: $(DEV) # makes its cases with Hypothesis
+bench-pit bench-pit-speed: $(DEV) $(RIVALS)
+
 # Every lock is cut from one resolution of all extras, so that they can be installed over each other.
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 $(UPGRADE)
 lock: $(UV) ## Write requirements/*.lock anew; UPGRADE=--upgrade moves the versions
 	$(COMPILE) requirements/tool.in -o requirements/tool.lock
+	$(COMPILE) requirements/rivals.in -o requirements/rivals.lock
 	$(COMPILE) pyproject.toml --all-extras -o .uv/all.lock
 	$(COMPILE) -c .uv/all.lock pyproject.toml -o requirements/base.lock
-	$(COMPILE) -c .uv/all.lock pyproject.toml --extra dev --extra services --extra postgres --extra aws -o requirements/dev.lock
+	$(COMPILE) -c .uv/all.lock pyproject.toml --extra dev --extra services --extra postgres --extra aws --extra redis -o requirements/dev.lock
 	for extra in $(EXTRAS); do $(COMPILE) -c .uv/all.lock pyproject.toml --extra $$extra -o requirements/$$extra.lock; done
 
 clean: ## Remove what was installed and cached; state/ stays
-	rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache dbt/target dbt/logs
+	rm -rf .venv .rivals .uv .mypy_cache .pytest_cache .ruff_cache dbt/target dbt/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what the above stand on ------------------------------------------------------------------
@@ -84,6 +89,12 @@ $(BIN)/python: | $(UV)
 	$(UV) pip install --quiet --no-deps --build-constraint requirements/tool.lock -e .
 	@touch $@
 
+# What benchmarks compare with and lakeline cannot share an environment with.
+$(RIVALS): requirements/rivals.lock $(UV)
+	$(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .rivals
+	$(UV) pip install --quiet --python .rivals/bin/python --require-hashes -r $<
+	@touch $@
+
 # Servers come from the system's packages; as root they are installed, else a person is told how.
 define debian
 	@$(1) || { test "$$(id -u)" = 0 && apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(2) >/dev/null; } \
@@ -91,5 +102,7 @@ define debian
 endef
 postgresql:
 	$(call debian,compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null,postgresql)
+redis:
+	$(call debian,command -v redis-server >/dev/null,redis-server)
 chromium:
 	$(call debian,command -v chromium chromium-browser google-chrome >/dev/null,chromium)

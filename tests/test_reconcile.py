@@ -15,9 +15,11 @@ from lakeline.freshness.graph import (
     Edge,
     Graph,
     GraphCycleError,
+    Pair,
     UnknownUpstreamError,
     Vertex,
 )
+from lakeline.freshness.joining import joined
 from lakeline.freshness.mapping import (
     DayWindow,
     EveryPartition,
@@ -25,9 +27,12 @@ from lakeline.freshness.mapping import (
     SamePartition,
     WholeAsset,
 )
+from lakeline.freshness.promise import parse_promise
 from lakeline.freshness.reconciler import Reconciler
+from lakeline.freshness.retraining import Retrain
 from lakeline.freshness.view import View
 from lakeline.ledger import ABSENT, Build, Cost, Input, Ledger
+from lakeline.window import Window
 
 DAYS = Days(first="2026-01-01")
 NOW = dt.datetime(2026, 2, 1, tzinfo=dt.UTC)
@@ -86,7 +91,9 @@ class World:
         found = {key.replace("_", "-")[1:]: version for key, version in versions.items()}
         self.ledger.observe("source:raw", found, watermark=None, observed_ts=self.now)
 
-    def publish(self, asset: str, key: str = "", version: str = "") -> None:
+    def publish(
+        self, asset: str, key: str = "", version: str = "", watermark: dt.datetime | None = None
+    ) -> None:
         """Build one partition from what is there now."""
         vertex = self.graph.vertices[asset]
         view = View(self.graph, self.ledger)
@@ -99,6 +106,7 @@ class World:
             asset=asset,
             partition=key,
             version=made,
+            watermark=watermark,
             code_version=vertex.code_version,
             inputs=tuple(inputs),
         )
@@ -289,6 +297,86 @@ def test_no_more_runs_start_than_the_budget_allows(tmp_path: Path) -> None:
     decision = plan.of("raw", "2026-01-01")
     assert decision is not None
     assert decision.action == "over_budget"
+
+
+def test_a_day_that_is_not_over_waits_until_dagster_has_it(world: World) -> None:
+    world.settle()
+    world.observe(d2026_02_01="half of it")
+    assert world.settle() == []
+    world.now += dt.timedelta(days=1)
+    assert ("raw", "2026-02-01") in world.settle()
+
+
+def test_a_model_learns_of_new_features_although_the_clock_went_back(tmp_path: Path) -> None:
+    model = Vertex(
+        name="model",
+        kind="model",
+        code_version="1",
+        reads=(Edge(upstream="feature", mapping=EveryPartition()),),
+        promise=parse_promise("3650d"),
+        retrain=Retrain(cooldown=dt.timedelta(0), at_most=9),
+        needs_partitions=2,
+    )
+    world = World(tmp_path, Graph.of([SOURCE, RAW, PLANES, CLEAN, FEATURE, model]))
+    world.publish("planes", version="p1")
+    world.observe(d2026_01_01="a")
+    world.settle()
+    world.now -= dt.timedelta(hours=30)
+    world.publish("model", watermark=NOW)
+    world.restart(Graph.of([SOURCE, RAW, PLANES, CLEAN, replace(FEATURE, code_version="2"), model]))
+    assert ("model", "") in world.settle()
+
+
+def test_a_model_is_trained_first_with_the_days_that_complete_its_history(tmp_path: Path) -> None:
+    model = Vertex(
+        name="model",
+        kind="model",
+        reads=(Edge(upstream="raw", mapping=EveryPartition()),),
+        needs_partitions=3,
+    )
+    world = World(tmp_path, Graph.of([SOURCE, RAW, model]))
+    world.observe(d2026_01_01="a", d2026_01_02="b")
+    assert ("model", "") not in world.settle()
+    world.observe(d2026_01_03="c")
+    (run,) = world.tick().runs
+    assert dict(run.steps) == {"raw": ("2026-01-03",), "model": ("",)}
+
+
+# --- which partitions share a run -----------------------------------------------------------------
+
+D1, D2, D3, D4 = (f"2026-01-0{number}" for number in range(1, 5))
+FAR = "2028-01-01"
+
+
+def test_what_has_no_partition_goes_before_days_that_cannot_share_a_run() -> None:
+    planes = ("planes", "")
+    going = {planes: set[Pair](), ("clean", D1): {planes}, ("clean", FAR): {planes}}
+    assert joined(going, {}, lambda _: True) == [{planes}]
+
+
+def test_a_run_does_not_claim_a_day_that_it_leaves_to_another() -> None:
+    going: dict[Pair, set[Pair]] = {("raw", day): set() for day in (D3, D4, FAR)}
+    going |= {("ahead", D1): {("raw", D3)}, ("ahead", D3): {("raw", D4), ("raw", FAR)}}
+    runs = joined(going, {}, lambda pairs: all(pair == ("raw", D2) for pair in pairs))
+    for run in runs:
+        days = sorted({day for _, day in run})
+        for asset in {asset for asset, _ in run}:
+            there = {day for name, day in run if name == asset} | (
+                {D2} if asset == "raw" else set()
+            )
+            assert set(Window.of_days(days[0], days[-1]).partitions) <= there
+    assert {pair for run in runs for pair in run} >= {("raw", D3), ("raw", D4), ("raw", FAR)}
+
+
+def test_static_partitions_do_not_share_a_run_since_a_range_may_hold_others() -> None:
+    going: dict[Pair, set[Pair]] = {("sales", "east"): set(), ("sales", "west"): set()}
+    assert len(joined(going, {}, lambda _: True)) == 2
+
+
+def test_days_are_not_torn_apart_by_the_failures_of_what_has_no_partition() -> None:
+    days: dict[Pair, set[Pair]] = {("clean", day): set() for day in (D1, D2, D3, D4)}
+    going = {**days, ("total", ""): set(days)}
+    assert joined(going, {("total", ""): 3}, lambda _: True) == [set(going)]
 
 
 def test_a_graph_with_an_unknown_upstream_or_a_circle_is_refused() -> None:

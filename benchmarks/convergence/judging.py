@@ -43,12 +43,11 @@ def require_worth(run: Run, asset: Asset, reading: Mapping[str, Inputs], world: 
 
 
 def _is_early(run: Run, read: Pair, version: str, world: "World") -> bool:
-    """Whether it was known when the run was asked for that this version would not stay, and still is."""
-    known = run.known.get(read, Target(version=version)).version
-    if known == version or run.before.get(read) != version:
+    """Whether it was known when the run was asked for that this version would not stay, for a reason that still stands."""
+    known = run.known.get(read, Target(version=version))
+    if known.version == version or run.before.get(read) != version:
         return False
-    present = oracle.fixpoint(world.truth).get(read)
-    return present is not None and present.version != version
+    return oracle.fixpoint(world.truth).get(read) == known
 
 
 def _require_no_hole(run: RunPlan, world: "World") -> None:

@@ -170,7 +170,7 @@ def _jump(world: World, event: Event) -> None:
 
 def _amnesia(world: World, _event: Event) -> None:
     """The marks and the changes of the ledger are gone, as after a careless repair; until it is found, nothing seems stale."""
-    world.tries.clear()
+    world.tries.held.clear()
     for run in world.runs:
         run.known = {}
     world.ledger.changes()  # makes the tables, where nobody has yet

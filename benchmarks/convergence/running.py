@@ -74,6 +74,24 @@ class Batch:
         return int(oracle.digest(newest.version), 16) % 3 > 0
 
 
+@dataclass(kw_only=True)
+class Counts:
+    """How often something happened to a partition under one key; another key starts anew."""
+
+    held: dict[Pair, tuple[object, int]] = field(default_factory=dict)
+
+    def add(self, pair: Pair, key: object) -> int:
+        """Count once more; returns how often by now."""
+        count = self.of(pair, key) + 1
+        self.held[pair] = (key, count)
+        return count
+
+    def of(self, pair: Pair, key: object) -> int:
+        """How often under this key."""
+        before, count = self.held.get(pair, (None, 0))
+        return count if before == key else 0
+
+
 def between(first: str, last: str) -> list[str]:
     """Partitions of a range, as Dagster counts them."""
     if first in REGIONS:

@@ -22,7 +22,7 @@ SMALL = st.integers(0, 11)
 
 
 @st.composite
-def cases(draw: st.DrawFn, most_assets: int = 10, most_events: int = 30) -> Case:
+def cases(draw: st.DrawFn, most_assets: int = 8, most_events: int = 24) -> Case:
     """A graph and an order of events."""
     assets: list[Asset] = []
     _add(draw, assets, "raw")

@@ -22,7 +22,7 @@ from benchmarks.convergence.cases import (
 )
 from benchmarks.convergence.judging import WrongError, require_sound, require_worth
 from benchmarks.convergence.oracle import ABSENT, Held, Inputs, Target, Truth
-from benchmarks.convergence.running import Batch, Fault, Run, as_builds, stretches, strikes
+from benchmarks.convergence.running import Batch, Counts, Fault, Run, as_builds, stretches, strikes
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.decision import InFlight, Plan, RunPlan
 from lakeline.freshness.reconciler import Reconciler
@@ -59,12 +59,13 @@ class World:
     lake: list[Batch] = field(default_factory=list)
     pending: dict[str, Batch] = field(default_factory=dict)
     faults: dict[Pair, Fault] = field(default_factory=dict)
-    tries: dict[Pair, tuple[object, int]] = field(default_factory=dict)
-    failures: dict[Pair, tuple[object, int]] = field(default_factory=dict)
+    tries: Counts = field(default_factory=Counts)
+    failures: Counts = field(default_factory=Counts)
     kills: Counter[Pair] = field(default_factory=Counter)
     saved: Callable[[], None] = lambda: None
     built: int = 0
     ticks: int = 0
+    _seen: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.truth = Truth(assets=ordered(self.case.assets), now=START, given_up=self.is_given_up)
@@ -100,29 +101,30 @@ class World:
         return plan
 
     def observe(self, sources: Sequence[str] | None = None) -> None:
-        """See what sources have."""
+        """See what sources have; what has not changed since it was seen last is not looked at."""
         for asset in self.truth.assets.values():
-            if asset.kind == "source" and (sources is None or asset.name in sources):
-                found = {key: v for (name, key), v in self.present.items() if name == asset.name}
-                self.ledger.observe(asset.name, found, watermark=None, observed_ts=self.truth.now, is_complete=True)  # fmt: skip
-                for key in self.truth.keys(asset.name):
-                    del self.truth.sources[asset.name, key]
-                self.truth.sources |= {(asset.name, key): v for key, v in found.items()}
+            if asset.kind != "source" or not (sources is None or asset.name in sources):
+                continue
+            found = {pair: v for pair, v in self.present.items() if pair[0] == asset.name}
+            before = {pair: v for pair, v in self.truth.sources.items() if pair[0] == asset.name}
+            if found != before or asset.name not in self._seen:
+                self._see(asset.name, found)
+                self.truth.sources = {pair: v for pair, v in self.truth.sources.items() if pair not in before} | found  # fmt: skip
+
+    def _see(self, source: str, found: Mapping[Pair, str]) -> None:
+        versions = {key: version for (_, key), version in found.items()}
+        self.ledger.observe(source, versions, watermark=None, observed_ts=self.truth.now, is_complete=True)  # fmt: skip
+        self._seen.add(source)
 
     def _tell_failures(self) -> None:
-        present = [pair for pair in self.tries if pair[0] in self.truth.assets]
-        self.tries = {
-            pair: self.tries[pair]
-            for pair in present
-            if self.tries[pair][0] == self.failure_key(pair)
-        }
+        for pair, (key, _) in list(self.tries.held.items()):
+            if pair[0] not in self.truth.assets or key != self.failure_key(pair):
+                del self.tries.held[pair]
         while self.ended:
             run = self.ended[0]
             tried = self.reconciler.failed(run.run_id, run.steps, errors=run.errors, now=self.truth.now)  # fmt: skip
             for pair in tried:
-                key = self.failure_key(pair)
-                before, count = self.failures.get(pair, (None, 0))
-                self.failures[pair] = (key, count + 1 if before == key else 1)
+                self.failures.add(pair, self.failure_key(pair))
             self.ended.pop(0)
 
     def _in_flight(self) -> list[InFlight]:
@@ -141,8 +143,7 @@ class World:
 
     def is_given_up(self, pair: Pair, code: int, inputs: Inputs) -> bool:
         """Whether it failed as often as is allowed."""
-        key, count = self.failures.get(pair, (None, 0))
-        return key == (code, inputs) and count >= self.case.attempts
+        return self.failures.of(pair, (code, inputs)) >= self.case.attempts
 
     # --- runs ---------------------------------------------------------------------------------
 
@@ -220,11 +221,11 @@ class World:
         if fault is not None:
             does = does or strikes(fault, asset, inputs)
         if does and not run.by_person:
-            tried = self.failure_key(pair) if name in self.truth.assets else None
-            before, count = self.tries.get(pair, (None, 0))
-            self.tries[pair] = (tried, count + 1 if before == tried else 1)
-            if self.tries[pair][1] > self.case.attempts:
-                raise WrongError(f"{pair} was tried {self.tries[pair][1]} times")
+            times = self.tries.add(
+                pair, self.failure_key(pair) if name in self.truth.assets else None
+            )
+            if times > self.case.attempts:
+                raise WrongError(f"{pair} was tried {times} times")
         return does
 
     # --- what is published --------------------------------------------------------------------
@@ -274,7 +275,7 @@ class World:
         """Know of a batch that the ledger has published."""
         for key, held in batch.builds.items():
             self.truth.held[batch.name, key] = held
-            self.failures.pop((batch.name, key), None)
+            self.failures.held.pop((batch.name, key), None)
             self.built += 1
         if self._is_a(batch.name, "model"):
             self.truth.trained.setdefault(batch.name, []).append(batch.at)

@@ -16,17 +16,16 @@ class Fault:
 
     Attributes:
         days: Partitions that fail; None stands for all.
-        times: How many steps still fail; None for as long as the code, and inputs if ``is_poison``, stay as they are.
+        times: How many steps still fail; None for as long as the code, or what it cannot read, stays as it is.
         code: Code version that fails, where it fails for good.
-        is_poison: Whether inputs other than those of the first failure are built.
+        unreadable: Version of an input on which alone it fails; empty for any.
     """
 
     asset: str
     days: Collection[str] | None = None
     times: int | None = None
     code: str = ""
-    is_poison: bool = False
-    poisoned: dict[Pair, Mapping[Pair, str]] = field(default_factory=dict)
+    unreadable: str = ""
 
     def strikes(self, pair: Pair, code: str, inputs: Mapping[Pair, str]) -> bool:
         """Whether a build fails."""
@@ -34,9 +33,7 @@ class Fault:
             return False
         if self.times is not None:
             return self.times > 0
-        return code == self.code and (
-            not self.is_poison or self.poisoned.get(pair, inputs) == inputs
-        )
+        return code == self.code and (not self.unreadable or self.unreadable in inputs.values())
 
 
 @dataclass(kw_only=True)
@@ -66,8 +63,6 @@ class Faults:
                 key for key, inputs in readings.items() if fault.strikes((asset, key), code, inputs)
             ]
             found |= set(hit)
-            for key in hit:
-                fault.poisoned.setdefault((asset, key), dict(readings[key]))
             if hit and fault.times is not None:
                 fault.times -= 1
         return sorted(found)

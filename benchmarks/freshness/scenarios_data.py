@@ -14,39 +14,39 @@ def nothing_happens(script: Script) -> None:
     """Nothing changes for six hours."""
 
 
-@scenario(SCENARIOS, "arrival", hours=36, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=36, every_min=180)
 def next_day_arrives(script: Script) -> None:
     """The next day comes to both sources in the morning."""
     script.every_morning(1)
 
 
-@scenario(SCENARIOS, "arrival", hours=42, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=42, every_min=180)
 def sources_publish_hours_apart(script: Script) -> None:
     """The weather of the next day comes three hours after its flights."""
     script.at("05:10", days=1).day_arrives(FLIGHTS)
     script.at("08:10", days=1).day_arrives(WEATHER)
 
 
-@scenario(SCENARIOS, "arrival", hours=54, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=54, every_min=180)
 def source_falls_silent(script: Script) -> None:
     """The next day never comes: from the second evening on the promises are broken."""
 
 
-@scenario(SCENARIOS, "arrival", hours=54, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=54, every_min=180)
 def one_source_falls_silent(script: Script) -> None:
     """Flights come each morning, weather does not: what reads both is held back by the weather."""
     script.at("05:10", days=1).day_arrives(FLIGHTS)
     script.at("05:10", days=2).day_arrives(FLIGHTS)
 
 
-@scenario(SCENARIOS, "arrival", hours=84, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=84, every_min=180)
 def silence_ends_with_three_days(script: Script) -> None:
     """Nothing comes for two mornings, then three days at once."""
     for minute in ("05:10", "05:11", "05:12"):
         script.at(minute, days=3).day_arrives()
 
 
-@scenario(SCENARIOS, "arrival", hours=44, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=44, every_min=180)
 def half_a_day_then_the_rest(script: Script) -> None:
     """The next day comes with its watermark at noon, and its other half three hours later."""
     noon = MIDNIGHT + 12 * HOUR
@@ -56,7 +56,7 @@ def half_a_day_then_the_rest(script: Script) -> None:
     script.at("08:10", days=1).says_complete_until(WEATHER, MIDNIGHT + 24 * HOUR)
 
 
-@scenario(SCENARIOS, "arrival", hours=40, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=40, every_min=180)
 def watermark_moves_without_rows(script: Script) -> None:
     """The next day comes as complete until two in the morning; later it is said to be whole, and had no more rows."""
     script.at("05:10", days=1).day_arrives(complete_until=MIDNIGHT + 2 * HOUR)
@@ -64,7 +64,7 @@ def watermark_moves_without_rows(script: Script) -> None:
         script.at("07:10", days=1).says_complete_until(source, MIDNIGHT + 24 * HOUR)
 
 
-@scenario(SCENARIOS, "arrival", hours=24, every_min=120)
+@scenario(SCENARIOS, "arrival", hours=24, every_min=180)
 def midnight_without_a_day(script: Script) -> None:
     """Midnight passes and the sources have nothing for the new day yet: there is nothing to build and nothing to fail."""
 

@@ -75,7 +75,7 @@ def asset_turned_off_and_on(script: Script) -> None:
 # --- the process that ticks -----------------------------------------------------------------------
 
 
-@scenario(SCENARIOS, "daemon", hours=40, every_min=120)
+@scenario(SCENARIOS, "daemon", hours=40, every_min=180)
 def daemon_down_for_a_day(script: Script) -> None:
     """Nothing ticks for a day, in which a day comes and an old one changes."""
     script.at("06:30").daemon_stops()
@@ -142,13 +142,13 @@ def watermark_goes_backwards(script: Script) -> None:
     script.at("06:10").says_complete_until(WEATHER, MIDNIGHT - 30 * HOUR)
 
 
-@scenario(SCENARIOS, "claims", hours=30, every_min=120)
+@scenario(SCENARIOS, "claims", hours=30, every_min=180)
 def built_late_from_old_data(script: Script) -> None:
     """The static table changes late in the evening: all is built anew from data that grow old in the night."""
     script.at("22:10").table_changes(PLANES)
 
 
-@scenario(SCENARIOS, "claims", hours=60, every_min=120)
+@scenario(SCENARIOS, "claims", hours=60, every_min=180)
 def held_back_by_a_failure(script: Script) -> None:
     """A table in the middle fails for good on the newest day, while raw tables go on."""
     script.at("06:00").breaks("hourly", 60, 61)
@@ -170,25 +170,25 @@ def promise_of_the_model(script: Script) -> None:
     script.every_morning(8)
 
 
-@scenario(SCENARIOS, "model", hours=60, every_min=120)
+@scenario(SCENARIOS, "model", hours=60, every_min=180)
 def code_of_the_model_changes(script: Script) -> None:
     """New code of the model is deployed, two days after it was trained."""
     script.at("06:10", days=2).code_changes("model")
 
 
-@scenario(SCENARIOS, "model", hours=60, every_min=120)
+@scenario(SCENARIOS, "model", hours=60, every_min=180)
 def code_of_the_features_changes(script: Script) -> None:
     """New code of the features: they are built again, and the model learns from them."""
     script.at("06:10", days=2).code_changes("features")
 
 
-@scenario(SCENARIOS, "model", hours=40, every_min=120)
+@scenario(SCENARIOS, "model", hours=40, every_min=180)
 def code_changes_while_it_cools_down(script: Script) -> None:
     """New code of the model comes a few hours after it was trained: it is trained when it has cooled down."""
     script.at("10:10").code_changes("model")
 
 
-@scenario(SCENARIOS, "model", hours=64, every_min=120)
+@scenario(SCENARIOS, "model", hours=64, every_min=180)
 def drift_that_is_mended(script: Script) -> None:
     """The report finds drift on the second day that comes; the model is trained once and the drift is gone."""
     script.at("20:00", days=1).drifts()
@@ -203,7 +203,7 @@ def drift_that_stays_failed(script: Script) -> None:
     script.every_morning(6)
 
 
-@scenario(SCENARIOS, "model", hours=64, every_min=120)
+@scenario(SCENARIOS, "model", hours=64, every_min=180)
 def training_fails_once(script: Script) -> None:
     """Drift is found, and the first training fails."""
     script.at("20:00", days=1).drifts().fails("model")

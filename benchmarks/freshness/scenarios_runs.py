@@ -135,7 +135,7 @@ def update_while_a_failure_waits(script: Script) -> None:
     script.at("06:45").rows_arrive(FLIGHTS, -14)
 
 
-@scenario(SCENARIOS, "failure", hours=44, every_min=120)
+@scenario(SCENARIOS, "failure", hours=44, every_min=180)
 def newest_day_fails_once(script: Script) -> None:
     """The newest day's features fail once, on the morning on which it comes."""
     script.at("06:00").fails("features")
@@ -160,22 +160,22 @@ def three_failing_days_and_then_the_fix(script: Script) -> None:
     script.at("06:10", days=3).code_changes("joined", makes_no_difference=True)
 
 
-@scenario(SCENARIOS, "permanent failure", hours=2 * 24, every_min=120)
+@scenario(SCENARIOS, "permanent failure", hours=2 * 24, every_min=180)
 def failure_mended_by_its_source(script: Script) -> None:
     """A day's rows cannot be read; a day later the source is mended."""
-    script.at("06:00").breaks("departures", -14, is_poison=True)
+    script.at("06:00").breaks("departures", -14, unreadable="1.0.0")
     script.at("06:10").rows_arrive(FLIGHTS, -14)
     script.at("07:10", days=1).rows_arrive(FLIGHTS, -14)
 
 
-@scenario(SCENARIOS, "permanent failure", hours=2 * 24, every_min=120)
+@scenario(SCENARIOS, "permanent failure", hours=2 * 24, every_min=180)
 def one_bad_day_among_ten(script: Script) -> None:
     """Ten days change at once and one of them cannot be built: the nine others are."""
     script.at("06:00").breaks("clean", -14)
     script.at("06:10").rows_arrive(FLIGHTS, *range(-19, -9))
 
 
-@scenario(SCENARIOS, "permanent failure", hours=2 * 24, every_min=120)
+@scenario(SCENARIOS, "permanent failure", hours=2 * 24, every_min=180)
 def other_input_changes_after_giving_up(script: Script) -> None:
     """After a table was given up on, another input of its reader changes: it is built with what was published last."""
     script.at("06:00").breaks("clean", -14)
@@ -183,7 +183,7 @@ def other_input_changes_after_giving_up(script: Script) -> None:
     script.at("06:10", days=1).rows_arrive(WEATHER, -14)
 
 
-@scenario(SCENARIOS, "permanent failure", hours=3 * 24, every_min=120)
+@scenario(SCENARIOS, "permanent failure", hours=3 * 24, every_min=180)
 def newest_day_fails_for_good(script: Script) -> None:
     """A day that was never built fails for good: what needs it is blocked, and the next day comes through."""
     script.at("06:00").breaks("hourly", 60)
@@ -219,7 +219,7 @@ def upstream_deleted_and_restored(script: Script) -> None:
     script.at("09:10").undone(FLIGHTS, -5)
 
 
-@scenario(SCENARIOS, "missing", hours=64, every_min=120)
+@scenario(SCENARIOS, "missing", hours=70, every_min=180)
 def days_arrive_out_of_order(script: Script) -> None:
     """On the second morning yesterday's data come, and those of the day before only hours later."""
     script.at("05:10", days=2).comes(FLIGHTS, 61).comes(WEATHER, 61)

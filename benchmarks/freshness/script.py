@@ -188,9 +188,9 @@ class Moment:
             f"{asset} will fail {times} times", lambda: self._world.faults.failing.append(fault)
         )
 
-    def breaks(self, asset: str, *numbers: int, is_poison: bool = False) -> "Moment":
-        """Building an asset, or some days of it, fails until its code, or if it is poison its inputs, change."""
-        fault = Fault(asset=asset, days=[day(n) for n in numbers] or None, is_poison=is_poison)
+    def breaks(self, asset: str, *numbers: int, unreadable: str = "") -> "Moment":
+        """Building an asset, or some days of it, fails until its code, or if it cannot read a version, its inputs, change."""
+        fault = Fault(asset=asset, days=[day(n) for n in numbers] or None, unreadable=unreadable)
 
         def act() -> None:
             code = self._world.lake.graph.assets[asset].code.version

@@ -19,6 +19,9 @@ BUILT_BEFORE = dt.timedelta(hours=1)
 QUIET_TICKS = 4
 """Ticks without anything wrong or asked for after which nothing more is expected."""
 
+SILENT_TICKS = 7
+"""The same of ticks that ask for nothing although something is wrong: longer than any pause before another attempt."""
+
 
 class World:
     """One system in one scenario.
@@ -47,6 +50,7 @@ class World:
         self.is_down = False
         self._before = copy.deepcopy(self.lake)
         self._quiet = 0
+        self._silent = 0
         self._seen = {source.name: self.lake.observation(source.name) for source in graph.sources}
         self._set_up()
 
@@ -67,7 +71,7 @@ class World:
             self.course.at(tick, self._tick, TICK)
             tick += dt.timedelta(minutes=every_min)
         while (rank := self.course.step(end)) is not None:
-            if may_end_early and rank == TICK and self._quiet >= QUIET_TICKS and self._is_idle():
+            if may_end_early and rank == TICK and self._is_settled():
                 break
         return self._finish()
 
@@ -119,6 +123,7 @@ class World:
         self.tally.score.ticks += is_off
         requests = self.system.tick(self.now + self.skew)
         self._quiet = 0 if requests or is_off else self._quiet + 1
+        self._silent = 0 if requests else self._silent + 1
         self.course.say(
             f"tick: {len(requests)} runs{', not yet as it should be' if is_off else ''}"
         )
@@ -126,8 +131,9 @@ class World:
         for request in requests:
             self.executor.start(request, asked=asked)
 
-    def _is_idle(self) -> bool:
-        return not self.executor.underway and self.course.has_ticks_only
+    def _is_settled(self) -> bool:
+        is_quiet = self._quiet >= QUIET_TICKS or self._silent >= SILENT_TICKS
+        return is_quiet and not self.executor.underway and self.course.has_ticks_only
 
     # --- claims -------------------------------------------------------------------------------
 

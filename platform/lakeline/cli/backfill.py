@@ -155,10 +155,9 @@ def build(
     """
     from lakeline.cli.progress import RunProgress
     from lakeline.cli.run import run_range
-    from lakeline.domain.node import nodes
     from lakeline.window import Window
 
-    daily = frozenset(asset for asset, node in nodes().items() if node.daily)
+    daily = frozenset(asset for asset, node in project.nodes.items() if node.daily)
     partitions = len(Window.of_days(*days).partitions)
     names = [key.to_user_string() for key in assets]
     with RunProgress(console, names, partitions=partitions, daily=daily) as progress:
@@ -178,11 +177,10 @@ def with_references(
         chosen: What a person selected, which is built in any case; None for all assets.
     """
     from lakeline.domain.health import TAG
-    from lakeline.domain.node import nodes
 
     graph = project.definitions.resolve_asset_graph()
     order = [key for key in graph.toposorted_asset_keys if key in graph.executable_asset_keys]
-    known = nodes()
+    known = project.nodes
     references = {
         key
         for key in order

@@ -89,13 +89,12 @@ def load_as_of(
 
 def replay(project: "Project", last: str, speed: float) -> dict[str, str]:
     """The environment of a replay that begins at noon after the newest day that was built, at the earliest after ``last``."""
-    from lakeline.domain.node import nodes
     from lakeline.window import shift
 
     ledger = project.house.ledger
     built = [
         max(days)
-        for asset, node in nodes().items()
+        for asset, node in project.nodes.items()
         if node.daily and (days := ledger.versions(asset))
     ]
     begins = shift(max([last, *built]), 1)

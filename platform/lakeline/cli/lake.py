@@ -158,7 +158,7 @@ def adopt(start: Path | None, key: str) -> None:
     from lakeline.cli.tables import node_named
 
     project = load_project(start)
-    node = node_named(key)
+    node = node_named(project, key)
     done = take(project.house.lake, project.house.ledger, node.target)
     console().print(
         f"{node.asset}: {count(len(done.changed), 'partition')} taken as they are now, {len(done.forgotten)} gone, "
@@ -180,7 +180,7 @@ def rollback(start: Path | None, key: str) -> None:
     from lakeline.cli.tables import node_named
 
     project = load_project(start)
-    node = node_named(key)
+    node = node_named(project, key)
     done = undo(project.house.lake, project.house.ledger, node.target)
     console().print(
         f"{node.asset} is at snapshot {done.snapshot_id}; {count(len(done.undone), 'snapshot')} undone."

@@ -51,7 +51,7 @@ def promote(start: Path | None, model: str, version: int, because: str, by: str 
     from lakeline.domain.promotion import promote as promote_version
 
     project = load_project(start)
-    node = _model(model)
+    node = _model(project, model)
     who = _decider(because, by)
     done = promote_version(project.house, node, version, by=who, because=because)
     _tell(project, node, done, who, because)
@@ -71,17 +71,16 @@ def rollback(start: Path | None, model: str, because: str, by: str | None) -> No
     from lakeline.domain.promotion import roll_back
 
     project = load_project(start)
-    node = _model(model)
+    node = _model(project, model)
     who = _decider(because, by)
     done = roll_back(project.house, node, by=who, because=because)
     _tell(project, node, done, who, because)
 
 
-def _model(given: str) -> "Node":
+def _model(project: "Project", given: str) -> "Node":
     from lakeline.cli.keys import find_asset
-    from lakeline.domain.node import nodes
 
-    known = nodes()
+    known = project.nodes
     asset = find_asset(given, known)
     if "learning" not in known[asset].extras:
         raise NoModelError(asset, [name for name, one in known.items() if "learning" in one.extras])

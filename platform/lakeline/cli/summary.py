@@ -115,9 +115,8 @@ def _print_reports(console: "Console", project: "Project", instance: "DagsterIns
 
 def _keys(project: "Project", extra: str | None = None) -> "list[dg.AssetKey]":
     """Assets of the project in order; with ``extra``, those whose domain notes it, as models note their learning."""
-    from lakeline.domain.node import nodes
 
     graph = project.definitions.resolve_asset_graph()
-    known = nodes()
+    known = project.nodes
     keys = [key for key in graph.toposorted_asset_keys if key.to_user_string() in known]
     return [key for key in keys if extra is None or extra in known[key.to_user_string()].extras]

@@ -25,27 +25,25 @@ def table_of(project: "Project", key: str) -> "Table":
 
 def table_name(project: "Project", key: str) -> str:
     """Name of that table, ``namespace.table``."""
-    from lakeline.domain.node import nodes
 
-    known = nodes()
+    known = project.nodes
     quarantines = {
         quarantine_name(node.table) for node in known.values() if node.contract is not None
     }
     if (wanted := key.replace("/", ".", 1)) in quarantines:
         return wanted
-    return node_named(key).table
+    return node_named(project, key).table
 
 
-def node_named(key: str) -> "Node":
+def node_named(project: "Project", key: str) -> "Node":
     """The asset with a table that is meant.
 
     Raises:
         UnknownAssetError: There is no such asset.
         DomainError: The asset is a model or a report, which has no table.
     """
-    from lakeline.domain.node import nodes
 
-    known = nodes()
+    known = project.nodes
     node = known[find_asset(key, known)]
     _ = node.columns  # refuses what is no table
     return node

@@ -38,14 +38,13 @@ def why(start: Path | None, key: str, partition: str | None, depth: int) -> None
     from lakeline.cli.present import present
     from lakeline.cli.project import load_project
     from lakeline.cli.reason_tree import tree
-    from lakeline.domain.node import nodes
     from lakeline.freshness.reasons import explain
 
     project = load_project(start)
     ledger = project.house.ledger
-    codes = {asset: node.code_version for asset, node in nodes().items()}
+    codes = {asset: node.code_version for asset, node in project.nodes.items()}
     explainer = Explainer(ledger, codes)
-    asset = find_asset(key, {*nodes(), *explainer.assets})
+    asset = find_asset(key, {*project.nodes, *explainer.assets})
     built = explainer.partitions(asset)
     now = present(project)
     outlook = explain(now.graph, ledger, now.plan, asset, partition) if asset in now.graph.vertices else None  # fmt: skip

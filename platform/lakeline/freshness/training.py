@@ -39,7 +39,9 @@ def why_train(view: View, vertex: Vertex, now: dt.datetime, *, is_moving: bool) 
     current = view.current((vertex.name, WHOLE))
     if current is None:
         noted = trainings(view.ledger, vertex.name)
-        return _after_refusal(view, vertex, now, noted) if noted else _first(view, vertex)
+        if not noted:
+            return Standing(MISSING, "it was never trained")
+        return _after_refusal(view, vertex, now, noted)
     verdict = verdict_on(view, vertex, current, now, is_moving=is_moving)
     return Standing(STALE, verdict.reason) if verdict.due else Standing(FINE, verdict.reason)
 
@@ -139,12 +141,3 @@ def _after_refusal(
         policy=policy,
     )
     return Standing(MISSING, verdict.reason) if verdict.due else Standing(FINE, verdict.reason)
-
-
-def _first(view: View, vertex: Vertex) -> Standing:
-    if view.lacks_history(vertex):
-        need = vertex.needs_partitions
-        return Standing(
-            FINE, f"it is trained first when {need} partitions of what it learns from exist"
-        )
-    return Standing(MISSING, "it was never trained")

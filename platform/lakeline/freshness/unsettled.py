@@ -150,6 +150,9 @@ class Search:
         if vertex.kind == "model" and standing.is_fine:
             self._rest(pair)
             return
+        if standing.level == MISSING and not self._is_due(vertex, pair):
+            self._rest(pair)
+            return
         stop = self._failed(pair)
         if stop and not moving:
             self._stop(pair, stop, standing)
@@ -161,9 +164,6 @@ class Search:
             )  # a step can pass over a partition that exists, not over one that does not
         if first is not None:
             self._hold(pair, self._waiting(pair, first))
-            return
-        if standing.level == MISSING and not self._is_due(vertex, pair):
-            self._rest(pair)
             return
         if lacking := self._lacking(vertex, pair, moving):
             self._lack(pair, standing, lacking)
@@ -189,7 +189,9 @@ class Search:
 
     def _is_due(self, vertex: Vertex, pair: Pair) -> bool:
         """Whether the time of a partition that was never built has come."""
-        return vertex.has_by(pair[1], self.now) and not self.view.lacks_history(vertex)
+        return vertex.has_by(pair[1], self.now) and not self.view.lacks_history(
+            vertex, self._unsettled
+        )
 
     def _lacking(self, vertex: Vertex, pair: Pair, moving: set[Pair]) -> Pair | None:
         """A partition without which the pair cannot be built, and which nothing is about to build."""

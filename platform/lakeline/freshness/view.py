@@ -7,6 +7,7 @@ the present code. Everything else is *missing* or *stale*, and a level: no order
 import datetime as dt
 import hashlib
 from collections.abc import Collection, Iterable
+from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -150,10 +151,18 @@ class View:
             return Standing(STALE, "its code has changed")
         return self._compared(vertex, pair)
 
-    def lacks_history(self, vertex: Vertex) -> bool:
-        """Whether less exists of what it reads as a whole than it needs to be built for the first time."""
-        open_edges = [edge for edge in vertex.reads if edge.mapping.is_open]
-        return any(len(self.keys(one.upstream)) < vertex.needs_partitions for one in open_edges)
+    def lacks_history(self, vertex: Vertex, coming: AnyMapping[str, Collection[str]]) -> bool:
+        """Whether less exists of what it reads as a whole than it needs to be built for the first time.
+
+        Args:
+            vertex: The asset.
+            coming: Partitions that are about to be built, by asset.
+        """
+        if not vertex.needs_partitions:
+            return False
+        open_edges = [edge.upstream for edge in vertex.reads if edge.mapping.is_open]
+        known = [{*self.keys(name), *coming.get(name, ())} for name in open_edges]
+        return any(len(keys) < vertex.needs_partitions for keys in known)
 
     def key(self, pair: Pair) -> str:
         """Hash of everything that decides what a build of the partition would do: its code, and the versions it reads."""
