@@ -51,6 +51,9 @@ def lakehouse(settings: Settings) -> Lakehouse:
         models=str(settings.state.absolute() / "models"),
         reports=str(settings.state.absolute() / "reports"),
         reports_url=settings.reports_url,
+        features=str(settings.state.absolute() / "features"),
+        feature_registry=settings.feature_registry,
+        online_store=settings.online_store,
         catalog_properties=settings.catalog_properties,
     )
 

@@ -47,6 +47,14 @@ class Settings(BaseModel):
     ledger_url: str = Field(
         default="", description="SQLAlchemy URL of the ledger; empty: SQLite in state"
     )
+    feature_registry: str = Field(
+        default="", description="SQLAlchemy URL of Feast's registry; empty: SQLite in state"
+    )
+    online_store: str = Field(
+        default="",
+        description="sqlite:///path or redis://host:port/db of online features; empty: SQLite in state",
+        repr=False,
+    )
     s3_endpoint: str = Field(
         default="", description="Address of an S3 service that is not Amazon's"
     )
@@ -88,7 +96,7 @@ class Settings(BaseModel):
         default=0.0, ge=0, description="Seconds of replay a second; 0 stands still"
     )
 
-    @field_validator("catalog_uri", "ledger_url", "s3_endpoint")
+    @field_validator("catalog_uri", "ledger_url", "s3_endpoint", "feature_registry", "online_store")
     @classmethod
     def _is_address(cls, value: str) -> str:
         if value and "://" not in value:

@@ -11,8 +11,10 @@ import pytest
 
 from lakeline.lake import Lake
 from lakeline.ledger import Ledger
+from lakeline.online import OnlineStore, open_store
 from tests.flights_state import FlightsState, build_flights, require_manifest
 from tests.lakes import Store, embedded, on_servers
+from tests.redis_server import RedisServer, redis_server
 from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_client, seaweedfs
 
 REQUIRED = "LAKELINE_REQUIRE_SERVICES"
@@ -88,6 +90,39 @@ def lake_and_ledger(store: Store) -> Iterator[tuple[Lake, Ledger]]:
     ledger = store.ledger()
     yield store.lake(), ledger
     ledger.close()
+
+
+@pytest.fixture(scope="session")
+def redis_on_loopback() -> Iterator[RedisServer]:
+    """One Redis for all tests."""
+    try:
+        with redis_server() as server:
+            yield server
+    except ServiceMissingError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def redis_url(redis_on_loopback: RedisServer) -> str:
+    """The url of an empty Redis."""
+    redis_on_loopback.client().flushall()
+    return redis_on_loopback.url()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("redis", marks=pytest.mark.services)])
+def online_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The url of an empty online store, on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/online.db"
+    return str(request.getfixturevalue("redis_url"))
+
+
+@pytest.fixture
+def online(online_url: str) -> Iterator[OnlineStore]:
+    """An empty online store, on each engine."""
+    store = open_store(online_url)
+    yield store
+    store.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

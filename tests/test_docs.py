@@ -23,7 +23,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 def commands(group: click.Command, path: str = "lakeline") -> list[str]:
     if not isinstance(group, click.Group):
         return [path]
-    return [
+    own = [path] if group.invoke_without_command else []
+    return own + [
         one
         for name, command in group.commands.items()
         for one in commands(command, f"{path} {name}")

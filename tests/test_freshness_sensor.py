@@ -405,16 +405,29 @@ def test_a_process_that_starts_finds_nothing_to_do_in_what_is_at_rest(built: Kep
     assert built.settle() == []
 
 
+class Told:
+    """A channel that remembers."""
+
+    name = "told"
+
+    def __init__(self) -> None:
+        self.alerts: list[Alert] = []
+
+    def send(self, alert: Alert) -> None:
+        self.alerts.append(alert)
+
+
+def test_a_budget_that_is_used_up_starts_nothing_and_is_told_once(tmp_path: Path) -> None:
+    told = Told()
+    with KeptShop(tmp_path, budget=Budget(runs=5, cpu_s_a_day=0.0), channels=[told]) as shop:
+        shop.sell(SOLD[0])
+        assert [shop.tick().run_requests for _ in range(3)] == [[], [], []]
+        (alert,) = [one for one in told.alerts if one.topic == "budget"]
+        assert (alert.kind, alert.place) == ("budget", "all assets")
+        assert "0 of 0 cpu seconds of a day are spent" in alert.message
+
+
 def test_alerts_come_once_and_again_when_all_is_well(tmp_path: Path) -> None:
-    class Told:
-        name = "told"
-
-        def __init__(self) -> None:
-            self.alerts: list[Alert] = []
-
-        def send(self, alert: Alert) -> None:
-            self.alerts.append(alert)
-
     told = Told()
     with KeptShop(tmp_path, budget=Budget(runs=5, attempts=1), channels=[told]) as shop:
         shop.sell(SOLD[0])

@@ -23,6 +23,7 @@ SURFACE = {
         "Check",
         "Daily",
         "Domain",
+        "Features",
         "Read",
         "Report",
         "Rows",
@@ -55,13 +56,25 @@ SURFACE = {
         "recover",
     },
 }
-DECORATORS = {"dbt_model", "feature_view", "model", "predictions", "report", "table"}
+DECORATORS = {
+    "dbt_model",
+    "feature_view",
+    "model",
+    "on_demand_view",
+    "predictions",
+    "report",
+    "table",
+    "training_set",
+}
 SETTINGS_OF_LAKEHOUSE = {
     "catalog_properties",
     "catalog_uri",
+    "feature_registry",
+    "features",
     "ledger_url",
     "locks",
     "models",
+    "online_store",
     "reports",
     "reports_url",
     "warehouse",
@@ -87,8 +100,9 @@ def test_a_module_gives_these_names_and_no_more(module: str) -> None:
 def test_a_domain_has_these_decorators() -> None:
     from lakeline.domain import Domain
 
-    own = {name for name in vars(Domain) if not name.startswith("_")}
-    assert own - {"name", "owner", "partitions", "automation", "assets"} == {*DECORATORS, "health"}
+    fields = {"name", "owner", "partitions", "automation", "assets", "on_demand"}
+    own = {name for name in dir(Domain) if not name.startswith("_")}
+    assert own - fields == {*DECORATORS, "complete", "health"}
 
 
 def test_the_lakehouse_is_configured_by_these() -> None:

@@ -188,7 +188,18 @@ class WeatherAtOrigin(Contract, version="1.0"):
     visibility_mi: float | None = column("Visibility", unit="mi")
 
 
-class TrainingRow(Contract, version="1.0"):
+class ScheduleParts(Contract, version="1.0"):
+    """What follows from the schedule alone: New York's clock and calendar, and the route."""
+
+    local_hour: int = column("Scheduled hour by New York's clock", unit="h", ge=0, le=23)
+    local_minute: int = column(
+        "Scheduled minute of the day by New York's clock", unit="min", ge=0, le=1439
+    )
+    weekday: int = column("Day of the week by New York's calendar, Monday is 1", ge=1, le=7)
+    route: str = column("Origin and destination, such as JFK-LAX")
+
+
+class TrainingRow(Contract, version="1.1"):
     """One row a scheduled departure with its features as they were known two hours before, and the label."""
 
     event_ts: dt.datetime = column("Scheduled departure", event_time=True, key=True)
@@ -201,6 +212,7 @@ class TrainingRow(Contract, version="1.0"):
     local_hour: int = column("Scheduled hour by New York's clock", unit="h")
     local_minute: int = column("Scheduled minute of the day by New York's clock", unit="min")
     weekday: int = column("Day of the week, Monday is 1")
+    route: str = column("Origin and destination")
     distance_mi: float = column("Distance between the airports", unit="mi")
     seats: int | None = column("Seats of the plane")
     plane_age_y: int | None = column("Age of the plane", unit="y")

@@ -4,7 +4,13 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from assets.flights.clean import departures_clean, weather_clean
-from assets.flights.contracts import ORIGINS, CarrierPunctuality, OriginBacklog, WeatherAtOrigin
+from assets.flights.contracts import (
+    ORIGINS,
+    CarrierPunctuality,
+    OriginBacklog,
+    ScheduleParts,
+    WeatherAtOrigin,
+)
 from assets.flights.domain import flights
 from lakeline.domain import Table, past
 from lakeline.window import Window, day_start
@@ -22,6 +28,7 @@ PUNCTUALITY_AT = dt.timedelta(hours=9)
     reads=[past(departures_clean, days=2)],
     entities=["origin"],
     ttl="6h",
+    online=True,
     fresh="48h",
 )
 def origin_backlog(window: Window, departures: Table) -> "pl.DataFrame":
@@ -69,6 +76,7 @@ def origin_backlog(window: Window, departures: Table) -> "pl.DataFrame":
     reads=[past(departures_clean, days=9)],
     entities=["carrier"],
     ttl="2d",
+    online=True,
     fresh="48h",
 )
 def carrier_punctuality(window: Window, departures: Table) -> "pl.DataFrame":
@@ -101,8 +109,30 @@ def carrier_punctuality(window: Window, departures: Table) -> "pl.DataFrame":
 
 
 @flights.feature_view(
-    contract=WeatherAtOrigin, reads=[weather_clean], entities=["origin"], ttl="6h", fresh="48h"
+    contract=WeatherAtOrigin,
+    reads=[weather_clean],
+    entities=["origin"],
+    ttl="6h",
+    online=True,
+    fresh="48h",
 )
 def weather_at_origin(window: Window, weather: Table) -> "pl.LazyFrame":
     """The hourly weather of an origin, known an hour after the report."""
     return weather.read(columns=list(WeatherAtOrigin.columns))
+
+
+@flights.on_demand_view(
+    contract=ScheduleParts, request={"event_ts": dt.datetime, "origin": str, "dest": str}
+)
+def schedule_parts(rows: "pl.DataFrame") -> "pl.DataFrame":
+    """Hour, minute of the day and weekday in New York, where all of these flights leave, and the route."""
+    import polars as pl
+
+    local = pl.col("event_ts").dt.convert_time_zone("America/New_York")
+    hour = local.dt.hour().cast(pl.Int64)
+    return rows.select(
+        local_hour=hour,
+        local_minute=hour * 60 + local.dt.minute(),
+        weekday=local.dt.weekday().cast(pl.Int64),
+        route=pl.concat_str("origin", "dest", separator="-"),
+    )

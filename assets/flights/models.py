@@ -6,9 +6,13 @@ from typing import TYPE_CHECKING
 from assets.flights.clean import departures_clean
 from assets.flights.contracts import Prediction, TrainingRow
 from assets.flights.domain import flights
-from assets.flights.features import carrier_punctuality, origin_backlog, weather_at_origin
-from lakeline.domain import Table, past
-from lakeline.features.point_in_time import point_in_time_join
+from assets.flights.features import (
+    carrier_punctuality,
+    origin_backlog,
+    schedule_parts,
+    weather_at_origin,
+)
+from lakeline.domain import Features, Table, past
 from lakeline.models.booster import train_booster
 from lakeline.models.training import TrainedModel, TrainingSet
 from lakeline.window import Window
@@ -34,35 +38,34 @@ OBSERVED = (
     "pressure_hpa",
     "visibility_mi",
 )
-ENTITY = ("event_ts", "flight", *SCHEDULE, "seats", "plane_age_y")
-VIEWS = (
+ENTITY = ("event_ts", "flight", "carrier", "origin", "dest", "distance_mi", "seats", "plane_age_y")
+FEATURES = (
     past(origin_backlog, days=1),
     past(carrier_punctuality, days=2),
     past(weather_at_origin, days=1),
+    schedule_parts,
 )
 
 
-def with_features(rows: "pl.LazyFrame", views: tuple[Table, ...]) -> "pl.DataFrame":
-    """Each departure with the features that were known two hours before it."""
+def decisions(departures: "pl.LazyFrame") -> "pl.LazyFrame":
+    """Each departure with the moment two hours before, when its delay is to be predicted."""
     import polars as pl
 
-    decided = rows.with_columns(decision_ts=pl.col("event_ts") - DECISION_BEFORE).collect()
-    return point_in_time_join(decided, [view.features() for view in views], at="decision_ts")
+    return departures.with_columns(decision_ts=pl.col("event_ts") - DECISION_BEFORE)
 
 
-@flights.table(
+@flights.training_set(
     contract=TrainingRow,
-    layer="models",
-    reads=[departures_clean, *VIEWS],
+    reads=[departures_clean],
+    features=FEATURES,
+    label="is_late",
+    at="decision_ts",
+    known="known_ts",
     fresh="48h",
-    kinds=("iceberg", "duckdb"),
 )
-def training_set(
-    window: Window, departures: Table, backlog: Table, punctuality: Table, weather: Table
-) -> "pl.DataFrame":
+def training_set(window: Window, departures: Table) -> "pl.LazyFrame":
     """Departures with their features as of two hours before, and the label once the flight has landed."""
-    rows = departures.read(window, [*ENTITY, "known_ts", "is_late"])
-    return with_features(rows, (backlog, punctuality, weather))
+    return decisions(departures.read(window, [*ENTITY, "known_ts", "is_late"]))
 
 
 @flights.model(
@@ -90,20 +93,19 @@ def delay_lightgbm(train: TrainingSet, seed: int) -> TrainedModel:
 
 
 @flights.predictions(
-    contract=Prediction, model=delay_lightgbm, reads=[departures_clean, *VIEWS], fresh="48h"
+    contract=Prediction,
+    model=delay_lightgbm,
+    reads=[departures_clean],
+    features=FEATURES,
+    fresh="48h",
 )
 def predictions(
-    window: Window,
-    model: TrainedModel,
-    departures: Table,
-    backlog: Table,
-    punctuality: Table,
-    weather: Table,
+    window: Window, model: TrainedModel, departures: Table, features: Features
 ) -> "pl.DataFrame":
     """The champion's score of every departure, from what was known two hours before."""
     import polars as pl
 
-    rows = with_features(departures.read(window, list(ENTITY)), (backlog, punctuality, weather))
+    rows = features.join(decisions(departures.read(window, list(ENTITY))), at="decision_ts")
     scored = rows.with_columns(
         score=pl.Series(model.predict(rows)), model_digest=pl.lit(model.digest[:12])
     )

@@ -8,6 +8,7 @@ import dagster as dg
 from pydantic import Field
 
 if TYPE_CHECKING:
+    from lakeline.features.read_log import ReadLog
     from lakeline.lake import Lake
     from lakeline.ledger import Ledger
     from lakeline.models.registry import Registry
@@ -27,6 +28,16 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
     models: str = Field(description="Folder of the model registry")
     reports: str = Field(description="Folder that report pages are written to")
     reports_url: str = Field(description="Address under which that folder is served")
+    features: str = Field(
+        default="", description="Folder of feature repositories; empty: beside the models"
+    )
+    feature_registry: str = Field(
+        default="", description="SQLAlchemy URL of Feast's registry; empty: SQLite in features"
+    )
+    online_store: str = Field(
+        default="",
+        description="sqlite:///… or redis://… of online features; empty: SQLite in features",
+    )
     catalog_properties: dict[str, str] = Field(
         default_factory=dict,
         description="More properties of the catalog and its files, such as s3.endpoint",
@@ -42,6 +53,29 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
     def ledger(self) -> "Ledger":
         """What each partition was built from."""
         return _ledger(self.ledger_url)
+
+    @property
+    def features_folder(self) -> Path:
+        """Folder of feature repositories, and of a registry and an online store that have no server."""
+        folder = Path(self.features) if self.features else Path(self.models).parent / "features"
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    @property
+    def registry_url(self) -> str:
+        """SQLAlchemy URL of Feast's registry."""
+        return self.feature_registry or f"sqlite:///{self.features_folder / 'registry.db'}"
+
+    @property
+    def online_url(self) -> str:
+        """Where online features are."""
+        return self.online_store or f"sqlite:///{self.features_folder / 'online.db'}"
+
+    def read_log(self, domain: str) -> "ReadLog":
+        """Where the online reads of a domain are logged."""
+        from lakeline.features.read_log import ReadLog
+
+        return ReadLog(self.features_folder / "reads" / domain)
 
     @property
     def registry(self) -> "Registry":

@@ -10,6 +10,7 @@ from lakeline.cli.backfill import backfill
 from lakeline.cli.dbt import dbt
 from lakeline.cli.demo import demo
 from lakeline.cli.doctor import doctor
+from lakeline.cli.features import features
 from lakeline.cli.lake import lake
 from lakeline.cli.ls import ls
 from lakeline.cli.promoting import promote, rollback
@@ -48,5 +49,19 @@ def app(context: click.Context, project: Path | None) -> None:
     context.obj = project
 
 
-for command in (demo, backfill, ui, status, why, ls, promote, rollback, lake, doctor, reports, dbt):
+for command in (
+    demo,
+    backfill,
+    ui,
+    status,
+    why,
+    ls,
+    features,
+    promote,
+    rollback,
+    lake,
+    doctor,
+    reports,
+    dbt,
+):
     app.add_command(command)

@@ -103,7 +103,7 @@ class RunProgress:
         took_s = event.step_success_data.duration_ms / 1000 if event.is_step_success else None
         if not self._console.is_terminal:
             self._console.print(
-                f"{MARKS[state]} {asset:<32} {seconds(took_s) if took_s is not None else '':>12}  {said}"
+                f"{MARKS[state]} {asset:<36} {seconds(took_s) if took_s is not None else '':>12}  {said}"
             )
             return
         task, total = self._tasks[asset], self._expected[asset]

@@ -39,13 +39,16 @@ def print_summary(console: "Console", project: "Project", instance: "DagsterInst
 
 def findings(project: "Project", instance: "DagsterInstance") -> Iterator[Finding]:
     """Every check whose latest evaluation did not pass, in the order of the graph."""
+    import dagster as dg
+
     graph = project.definitions.resolve_asset_graph()
     order = {key: place for place, key in enumerate(graph.toposorted_asset_keys)}
     keys = sorted(graph.asset_check_keys, key=lambda key: (order.get(key.asset_key, 0), key.name))
     records = instance.event_log_storage.get_latest_asset_check_execution_by_key(keys)
     for key in keys:
         evaluation = records[key].evaluation if key in records else None
-        if evaluation is not None and not evaluation.passed:
+        # A check of an asset that was not reached was planned, and never said anything.
+        if isinstance(evaluation, dg.AssetCheckEvaluation) and not evaluation.passed:
             yield Finding(
                 asset=key.asset_key.to_user_string(),
                 check=key.name,
@@ -115,7 +118,6 @@ def _print_reports(console: "Console", project: "Project", instance: "DagsterIns
 
 def _keys(project: "Project", extra: str | None = None) -> "list[dg.AssetKey]":
     """Assets of the project in order; with ``extra``, those whose domain notes it, as models note their learning."""
-
     graph = project.definitions.resolve_asset_graph()
     known = project.nodes
     keys = [key for key in graph.toposorted_asset_keys if key.to_user_string() in known]

@@ -25,7 +25,6 @@ def table_of(project: "Project", key: str) -> "Table":
 
 def table_name(project: "Project", key: str) -> str:
     """Name of that table, ``namespace.table``."""
-
     known = project.nodes
     quarantines = {
         quarantine_name(node.table) for node in known.values() if node.contract is not None
@@ -42,7 +41,6 @@ def node_named(project: "Project", key: str) -> "Node":
         UnknownAssetError: There is no such asset.
         DomainError: The asset is a model or a report, which has no table.
     """
-
     known = project.nodes
     node = known[find_asset(key, known)]
     _ = node.columns  # refuses what is no table

@@ -1,6 +1,7 @@
 """Plain functions become assets of one lineage graph."""
 
 from lakeline.domain.domain import Daily, Domain
+from lakeline.domain.features import Features
 from lakeline.domain.handles import Table
 from lakeline.domain.loading import load_domain
 from lakeline.domain.outcome import Check, Report, Rows
@@ -10,6 +11,7 @@ __all__ = [
     "Check",
     "Daily",
     "Domain",
+    "Features",
     "Read",
     "Report",
     "Rows",

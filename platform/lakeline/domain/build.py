@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import dagster as dg
 
+from lakeline.domain.features import Features, Joined
 from lakeline.domain.handles import Table, open_table
+from lakeline.domain.labels import Labelled
+from lakeline.domain.measuring import measure
 from lakeline.domain.model_handle import ModelHandle, open_model
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check, Rows, as_rows, frames_of, require_checks
@@ -28,6 +31,8 @@ from lakeline.ledger import Input
 from lakeline.window import Window, contiguous
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from lakeline.ledger import Current
     from lakeline.publishing import Provenance, Publication
     from lakeline.resource import Lakehouse
@@ -108,17 +113,20 @@ def _build_window(
     seen = house.ledger.current(node.asset, list(keys))
     origin = _Origin(house, node, keys, source)
     handles = origin.open(window)
-    rows = call(node, window, handles, source)
+    rows = call(house, node, window, handles, source)
     require_checks(node.asset, node.extras["checks"], rows.checks)
     if stopping := [check for check in rows.checks if check.is_blocking and not check.passed]:
         yield from (check.result() for check in rows.checks)
         raise CheckFailedError(node.asset, stopping)
+    frames = frames_of(node.asset, rows.frame)
+    if node.entities and isinstance(frames, Iterator):
+        frames = _together(frames)
     try:
         done = publish(
             house.lake,
             house.ledger,
             node.target,
-            frames_of(node.asset, rows.frame),
+            frames,
             window=window,
             provenance=origin.of,
             seen=seen,
@@ -127,7 +135,15 @@ def _build_window(
     except AuditError as error:
         yield failed_contract_check(error)
         raise
+    if node.entities and not isinstance(frames, Iterator):
+        measure(house, node, frames, done)
     return _Built(done=done, rows=rows, handles=handles, watermark=origin.of(keys[-1]).watermark)
+
+
+def _together(frames: "Iterator[pl.DataFrame]") -> "pl.DataFrame":
+    import polars as pl
+
+    return pl.concat(frames)
 
 
 def _told(
@@ -195,15 +211,29 @@ def _published(house: "Lakehouse", name: str, source: Any) -> dt.datetime | None
     return seen.watermark if seen is not None else None
 
 
-def call(node: Node, window: Window | None, handles: Sequence[Handle], source: Any) -> Rows:
-    """Call the user's function with what it declared: the window, the handles in the order of ``reads``, the source."""
+def call(
+    house: "Lakehouse",
+    node: Node,
+    window: Window | None,
+    handles: Sequence[Handle],
+    source: Any,
+) -> Rows:
+    """Call the user's function with what it declared: window, handles in the order of ``reads``, features, source."""
+    served: Joined = node.extras["features"]
+    views = [one for one in handles[len(handles) - len(served.views) :] if isinstance(one, Table)]
     given: list[Any] = [window] if window is not None else []
     given += [
-        handle.argument() if isinstance(handle, ModelHandle) else handle for handle in handles
+        handle.argument() if isinstance(handle, ModelHandle) else handle
+        for handle in handles[: len(handles) - len(served.views)]
     ]
+    features = Features(tables=tuple(views), on_demand=served.on_demand, reader=node, house=house)
+    labelled: Labelled | None = node.extras.get("labelled")
+    if served and labelled is None:
+        given.append(features)
     if source is not None:
         given.append(source)
-    return as_rows(node.function(*given))
+    rows = as_rows(node.function(*given))
+    return labelled.finish(rows, features) if labelled is not None else rows
 
 
 def open_handle(house: "Lakehouse", read: Any, node: Node, window: Window | None) -> Handle:

@@ -82,6 +82,7 @@ def make_asset(
             f"'{node.asset}' has automation='{settings.automation}'. Use {' or '.join(AUTOMATION)}."
         )
     node.extras.update(
+        owner=settings.owner,
         promise=settings.fresh,
         automation=settings.automation,
         rebuilds_on_code=settings.rebuilds_on_code,

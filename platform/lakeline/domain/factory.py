@@ -15,6 +15,7 @@ from lakeline.domain.declared import (
     refuse_undeclared,
     require_arguments,
 )
+from lakeline.domain.features import Feature, Joined, joined
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Dependency, Read, as_read
 from lakeline.errors import DomainError
@@ -68,13 +69,14 @@ class NodeFactory:
         node.extras["checks"] = checks
         return node
 
-    def of_function(
+    def of_function(  # noqa: PLR0913 - what a node is made of, all by keyword
         self,
         function: Function,
         *,
         layer: str,
         reads: Sequence[Dependency],
         daily: bool,
+        features: Sequence[Feature] = (),
         given: Sequence[str] | None = None,
         source: type | None = None,
         more: tuple[object, ...] = (),
@@ -88,6 +90,7 @@ class NodeFactory:
             layer: Stage in the graph.
             reads: What it is given handles of.
             daily: Whether it has a partition a day.
+            features: Feature views that it is given one handle on.
             given: Names of its arguments, where they are not the window, the handles and the source.
             source: The resource class that is its last argument.
             more: What its code version depends on beside the function.
@@ -102,9 +105,11 @@ class NodeFactory:
             raise DomainError(
                 f"'{self.domain}/{name}' has layer '{layer}'. Use one of {', '.join(LAYERS)}."
             )
-        declared = tuple(as_read(one) for one in reads)
-        expected = given or _given(daily=daily, reads=declared, source=source)
         asset = f"{self.domain}/{name}"
+        alone = tuple(as_read(one) for one in reads)
+        served = joined(asset, features)
+        declared = (*alone, *served.views)
+        expected = given or _given(daily=daily, reads=alone, features=bool(served), source=source)
         refuse_reads(asset, declared, is_daily=daily)
         takes = require_arguments(asset, function, expected)
         refuse_undeclared(asset, function, [*(read.asset for read in declared), *deps])
@@ -114,12 +119,12 @@ class NodeFactory:
             layer=layer,
             daily=daily,
             function=function,
-            code_version=code_version(function, source, spans(declared), *more),
+            code_version=code_version(function, source, spans(declared), *computed(served), *more),
             reads=declared,
             first_partition=self.first_partition if daily else None,
             until=self.until if daily else None,
             source=source,
-            extras={"source_key": takes[-1]} if source else {},
+            extras={"features": served} | ({"source_key": takes[-1]} if source else {}),
             **fields,
         )
 
@@ -138,6 +143,18 @@ def spans(reads: Sequence[Read]) -> list[tuple[object, ...]]:
     ]
 
 
-def _given(*, daily: bool, reads: Sequence[Read], source: type | None) -> list[str]:
-    handles = [read.asset.key.path[-1] for read in reads]
-    return [*(["window"] if daily else []), *handles, *([source.__name__] if source else [])]
+def computed(served: Joined) -> list[tuple[object, ...]]:
+    """What of on-demand views decides which values are joined."""
+    return [
+        (one.name, code_version(one.function), *promise(one.contract), sorted(one.request))
+        for one in served.on_demand
+    ]
+
+
+def _given(*, daily: bool, reads: Sequence[Read], features: bool, source: type | None) -> list[str]:
+    return [
+        *(["window"] if daily else []),
+        *(read.asset.key.path[-1] for read in reads),
+        *(["features"] if features else []),
+        *([source.__name__] if source else []),
+    ]

@@ -38,4 +38,5 @@ def load_domain(package: ModuleType) -> Domain:
         raise NoDomainError(package.__name__, sorted(domains))
     domain = next(iter(domains.values()))
     require_triggers(nodes(), domain.name)
+    domain.complete()
     return domain

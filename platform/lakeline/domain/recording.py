@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lakeline.domain.model_handle import ModelHandle
 from lakeline.lake.partitions import WHOLE
-from lakeline.ledger import Build
+from lakeline.ledger import Build, Input
 
 if TYPE_CHECKING:
     from lakeline.domain.handles import Table
@@ -42,6 +42,20 @@ def record(
     meter: "Meter",
 ) -> None:
     """Make an outcome the present one of an asset, in one transaction: a crash leaves all of it or nothing."""
+    inputs = tuple(one for handle in handles for one in handle.inputs(WHOLE))
+    record_build(ledger, node, outcome, inputs, run_id=run_id, meter=meter)
+
+
+def record_build(
+    ledger: "Ledger",
+    node: "Node",
+    outcome: Outcome,
+    inputs: Sequence[Input],
+    *,
+    run_id: str,
+    meter: "Meter",
+) -> None:
+    """As `record`, for inputs that no handle noted."""
     build = Build(
         asset=node.asset,
         partition=WHOLE,
@@ -51,6 +65,6 @@ def record(
         run_id=run_id,
         rows=outcome.rows,
         bytes=outcome.size_bytes,
-        inputs=tuple(one for handle in handles for one in handle.inputs(WHOLE)),
+        inputs=tuple(inputs),
     )
     ledger.record(uuid.uuid4().hex, [build], meter.cost())

@@ -37,7 +37,7 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         if not to_build(house.ledger, node, [WHOLE], context.run.tags):
             yield from skipped(context, [WHOLE], seen)
             return
-        report = call(node, None, handles, None).frame
+        report = call(house, node, None, handles, None).frame
         if not isinstance(report, Report):
             raise DomainError(
                 f"'{node.asset}' returned {type(report).__name__}. A report returns Report(html=…, numbers=…)."
@@ -65,7 +65,7 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         )
         # Before the build: a process that dies in between leaves a report that is built again, and tells the same.
         house.ledger.set_states(
-            [_state(node.asset, one) for one in report.checks], now=dt.datetime.now(dt.UTC)
+            [watched(node.asset, one) for one in report.checks], now=dt.datetime.now(dt.UTC)
         )
         record(house.ledger, node, outcome, handles, run_id=context.run.run_id, meter=meter)
         yield from (check.result() for check in report.checks)
@@ -75,7 +75,7 @@ def build_report(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         )
 
 
-def _state(asset: str, check: Check) -> State:
+def watched(asset: str, check: Check) -> State:
     """A check's latest result, as the models that watch it look it up."""
     return State(
         asset=asset,

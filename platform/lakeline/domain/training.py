@@ -1,8 +1,8 @@
 """One run of a model asset: train on the past, judge on later days, and let the gate decide who serves."""
 
 import datetime as dt
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -19,12 +19,14 @@ from lakeline.domain.champion import (
     note_refused,
     version_of,
 )
+from lakeline.domain.features import Joined
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check
+from lakeline.domain.parity_report import failed_parity
 from lakeline.domain.results import skipped
 from lakeline.domain.selection import to_build
-from lakeline.errors import DomainError
+from lakeline.errors import DomainError, names
 from lakeline.freshness.retraining import Training, fingerprint, note_training
 from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Build
@@ -152,6 +154,7 @@ def _tried(
         seed=config.seed,
     )
     decision = judge(trial, held, whole, rules=rules, why_none=why_none)
+    decision = unless_skewed(house, _served_views(node), decision)
     final, learned = trial.model, trial.train
     if decision.promoted and learning.refit and not config.train_until:
         learned = learn_until(whole, learning, whole.end)
@@ -164,6 +167,22 @@ def _tried(
         champion=champion,
         known_ts=whole.end,
     )
+
+
+def unless_skewed(
+    house: "Lakehouse", views: Sequence[Node], decision: GateDecision
+) -> GateDecision:
+    """The decision, or a refusal where the parity report of a view says that it is served with other values than learned from."""
+    broken = failed_parity(house.ledger, views)
+    if not decision.promoted or not broken:
+        return decision
+    reason = f"{names(broken)} found that online and offline differ; else: {decision.reason}"
+    return replace(decision, promoted=False, reason=reason)
+
+
+def _served_views(node: Node) -> list[Node]:
+    served: Joined = node.reads[0].node.extras["features"]
+    return [read.node for read in served.views]
 
 
 def _rules(node: Node, config: TrainingConfig) -> GateRules:

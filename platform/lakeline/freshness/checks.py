@@ -26,6 +26,8 @@ ABOUT_TO_BREAK = 0.8
 _GOOD = frozenset({"fresh", "consistent"})
 _WORST = ("gave_up", "blocked", "backed_off", "over_budget", "wait", "build", "manual")
 _STATE = {"wait": "rebuilding", "build": "rebuilding", "over_budget": "rebuilding"}
+BUDGET_STATE = "budget"
+"""Name of the state of the day's budget, which is of no asset."""
 SHOWN = 5
 
 
@@ -45,6 +47,15 @@ def states_of(graph: Graph, plan: Plan, fresh: Mapping[str, Freshness]) -> list[
         *(_consistent(name, decisions.get(name, ())) for name in built),
         *(_fresh(one) for one in fresh.values() if one.promise),
     ]
+
+
+def budget_state(plan: Plan) -> State:
+    """How the day's budget stands, as the ledger keeps it and people are told of it."""
+    if not plan.spent:
+        return State(asset="", name=BUDGET_STATE, state="within", detail={})
+    waiting = sum(one.action == "over_budget" for one in plan.decisions)
+    said = f"The day's budget is used up: {plan.spent}. {waiting} partition(s) wait until some of it is a day old."
+    return State(asset="", name=BUDGET_STATE, state="over_budget", detail={"said": said})
 
 
 def evaluation(state: State) -> dg.AssetCheckEvaluation:

@@ -95,6 +95,8 @@ class Plan:
     runs: tuple[RunPlan, ...] = ()
     settled: frozenset[Pair] = field(default_factory=frozenset)
     """Pairs of the agenda that need nothing."""
+    spent: str = ""
+    """What is spent of the day's budget, in words, where that keeps runs from starting."""
 
     def of(self, asset: str, partition: str = "") -> Decision | None:
         """The decision for one partition; None where there is nothing to decide."""

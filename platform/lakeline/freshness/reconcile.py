@@ -58,12 +58,14 @@ def reconcile(
     reach = ledger.reach() if groups else {}
     runs = [_run(search, group, reach) for group in groups]
     runs.sort(key=lambda one: (-one.share_used, one.since))
-    room = _room(ledger, allowed, in_flight, now)
+    spent = _spent(ledger, allowed, now)
+    room = _room(allowed, in_flight, spent)
     return Plan(
         now=now,
         decisions=tuple(_decisions(search, runs, room)),
         runs=tuple(runs[: room[0]]),
         settled=frozenset(search.settled),
+        spent=spent,
     )
 
 
@@ -111,12 +113,20 @@ def _share_used(search: Search, name: str, reach: "Mapping[str, Reach]") -> floa
     return promise.share_used(watermark, search.now) if watermark is not None else 1.0
 
 
-def _room(
-    ledger: "Ledger", budget: Budget, in_flight: Sequence[InFlight], now: dt.datetime
-) -> tuple[int, str]:
+def _spent(ledger: "Ledger", budget: Budget, now: dt.datetime) -> str:
+    """That the day's budget is used up, in words; empty while it is not."""
+    if budget.cpu_s_a_day is None:
+        return ""
+    spent = ledger.cost_since(now - DAY)
+    if spent < budget.cpu_s_a_day:
+        return ""
+    return f"{spent:.0f} of {budget.cpu_s_a_day:.0f} cpu seconds of a day are spent"
+
+
+def _room(budget: Budget, in_flight: Sequence[InFlight], spent: str) -> tuple[int, str]:
     """How many runs may start, and what keeps others from starting."""
-    if budget.cpu_s_a_day is not None and (spent := ledger.cost_since(now - DAY)) >= budget.cpu_s_a_day:  # fmt: skip
-        return 0, f"{spent:.0f} of {budget.cpu_s_a_day:.0f} cpu seconds of a day are spent"
+    if spent:
+        return 0, spent
     under_way = len({one.run_id for one in in_flight})
     return max(0, budget.runs - under_way), f"{budget.runs} runs at once are allowed"
 

@@ -13,7 +13,7 @@ import dagster as dg
 
 from lakeline.freshness.alerts import announce
 from lakeline.freshness.budget import BUDGET, Budget
-from lakeline.freshness.checks import CONSISTENT, FRESH, evaluation, states_of
+from lakeline.freshness.checks import CONSISTENT, FRESH, budget_state, evaluation, states_of
 from lakeline.freshness.declared import graph_of
 from lakeline.freshness.fresh import freshness
 from lakeline.freshness.outside import Watch
@@ -155,7 +155,8 @@ def tell(
         # Reported before it is written down: a crash in between says it twice, never not at all.
         if said.get((state.asset, state.name)) != state.state:
             instance.report_runless_asset_event(evaluation(state))
-    changes = announce(reconciler.ledger, states, channels, now=plan.now, plan=plan, fresh=fresh)
+    told = [*states, budget_state(plan)]
+    changes = announce(reconciler.ledger, told, channels, now=plan.now, plan=plan, fresh=fresh)
     if pages:
         from lakeline.domain.health import tell_pages
 

@@ -12,6 +12,7 @@ from lakeline.ledger import (
     reading,
     reports,
     states,
+    statistics,
     sweeping,
     verifying,
 )
@@ -212,6 +213,20 @@ class FreshnessRecords(LedgerBase):
         """Stored states, of one name or one asset if given, by asset, partition and name."""
         with self._database.read() as connection:
             return states.states(connection, name, asset)
+
+    # --- statistics ---------------------------------------------------------------------------
+
+    def set_statistics(self, asset: str, by_partition: Mapping[str, tuple[str, bytes]]) -> None:
+        """Keep what the values of partitions look like: by partition, the version described and the serialised statistics."""
+        with self._database.write() as connection:
+            statistics.set_statistics(connection, asset, by_partition)
+
+    def statistics(
+        self, asset: str, partitions: Collection[str] | None = None
+    ) -> dict[str, tuple[str, bytes]]:
+        """What was kept so, of all partitions or of some, sorted by partition."""
+        with self._database.read() as connection:
+            return statistics.statistics_of(connection, asset, partitions)
 
     # --- cost ---------------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@
     word                                       partitions, column sets, code versions and run ids, each once
     change, position                           what changed, and up to where that was taken up
     agenda, attempt, state, source             what is to be looked at, what failed, how things stand, what sources say
+    statistics                                 what the values of a partition look like
 
 Times are microseconds since 1970 in UTC, so that SQLite and Postgres keep them alike. Ids are given out by the one
 writer at a time that ``engine.Database.write`` admits, so no table counts by itself. There are no foreign keys: one
@@ -14,7 +15,7 @@ module writes these tables, and a check on each input would be most of the cost 
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PENDING, PUBLISHED, ABANDONED, QUEUED = 0, 1, 2, 3
 
 metadata = sa.MetaData()
@@ -191,4 +192,13 @@ source = sa.Table(
     sa.Column("watermark_us", sa.BigInteger),
     sa.Column("highest_us", sa.BigInteger),
     sa.Column("observed_us", sa.BigInteger, nullable=False),
+)
+
+statistics = sa.Table(
+    "lakeline_statistics",
+    metadata,
+    _key("asset_id"),
+    _key("part_id"),
+    sa.Column("version", sa.Text, nullable=False),  # of the partition that they describe
+    sa.Column("content", sa.LargeBinary, nullable=False),
 )

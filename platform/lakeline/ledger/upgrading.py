@@ -5,27 +5,32 @@ import sqlalchemy as sa
 from lakeline.ledger import schema
 from lakeline.ledger.schema import asset, build, change, current, word
 
-UPGRADABLE = (1,)
+UPGRADABLE = (1, 2)
 """Versions of the tables that ``upgrade`` knows how to bring up to date."""
 
 _NEW_COLUMNS = (asset.c.partitions, asset.c.newest_part_id, asset.c.watermark_us)
 
 
 def upgrade(connection: sa.Connection) -> None:
-    """From version 1: what freshness asks for is added and filled; nothing if another process has done it.
+    """Add what the tables lack; nothing if another process has done it.
 
-    What marks the partitions that are marked already becomes the first changes, so that they are looked at.
+    From version 1, what freshness asks for is filled too: what marks the partitions that are marked already becomes the first changes, so that they are looked at. Version 2 had no statistics.
     """
     found = connection.execute(sa.select(schema.version.c.schema_version)).scalar_one()
     if found not in UPGRADABLE:
         return
     schema.metadata.create_all(connection)
+    if found == 1:
+        _from_first(connection)
+    connection.execute(sa.update(schema.version).values(schema_version=schema.SCHEMA_VERSION))
+
+
+def _from_first(connection: sa.Connection) -> None:
     _add_columns(connection)
     for index in schema.batch.indexes:
         index.create(connection, checkfirst=True)
     _fill_reach(connection)
     _fill_changes(connection)
-    connection.execute(sa.update(schema.version).values(schema_version=schema.SCHEMA_VERSION))
 
 
 def _add_columns(connection: sa.Connection) -> None:

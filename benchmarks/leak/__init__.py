@@ -1,0 +1,1 @@
+"""The flights of half a year with features that leak, and without."""

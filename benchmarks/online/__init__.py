@@ -1,0 +1,1 @@
+"""What `bench_online` reads, and from where."""

@@ -1,0 +1,1 @@
+"""A simulated online store with eight ways to be wrong."""

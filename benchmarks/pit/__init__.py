@@ -1,0 +1,1 @@
+"""Point-in-time joins against a brute-force oracle and against Feast's own stores."""

@@ -1,0 +1,104 @@
+"""What every decorator of a domain stands on: its name, its days, and how a declared node becomes one of its assets."""
+
+import difflib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import dagster as dg
+
+from lakeline.domain.build import build_table
+from lakeline.domain.conventions import Settings, make_asset
+from lakeline.domain.factory import Function, NodeFactory
+from lakeline.domain.node import Node
+from lakeline.errors import DomainError
+from lakeline.features.on_demand import OnDemand
+
+Decorator = Callable[[Function], dg.AssetsDefinition]
+Automation = Literal["auto", "manual"]
+
+SETTINGS = ("automation", "deps", "fresh", "owner", "rebuilds_on_code", "retries", "tags")
+"""Arguments that every decorator takes."""
+
+
+class UnknownArgumentError(DomainError):
+    """A decorator is given an argument that it does not have."""
+
+    def __init__(self, asset: str, argument: str) -> None:
+        close = difflib.get_close_matches(argument, SETTINGS, n=1)
+        hint = (
+            f"Did you mean {close[0]}?"
+            if close
+            else f"Beside its own it takes {', '.join(SETTINGS)}."
+        )
+        super().__init__(
+            f"'{asset}' is declared with {argument}=, which its decorator does not have. {hint}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """One partition a UTC day, from ``start`` (included) to ``until`` (excluded), both ``YYYY-MM-DD``."""
+
+    start: str
+    until: str | None = None
+
+    def definition(self) -> dg.DailyPartitionsDefinition:
+        """The partitions as Dagster takes them."""
+        return dg.DailyPartitionsDefinition(self.start, end_date=self.until)
+
+
+@dataclass(frozen=True)
+class DomainCore:
+    """The part of a domain that its decorators share; see `lakeline.domain.Domain`."""
+
+    name: str
+    owner: str
+    partitions: Daily
+    automation: Automation = "auto"
+    assets: list[dg.AssetsDefinition] = field(default_factory=list)
+    on_demand: list[OnDemand] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", self.name):
+            raise DomainError(
+                f"'{self.name}' cannot name a domain. Use lower-case letters, digits and _, a letter first."
+            )
+
+    @property
+    def _nodes(self) -> NodeFactory:
+        return NodeFactory(
+            domain=self.name, first_partition=self.partitions.start, until=self.partitions.until
+        )
+
+    def _add_table(
+        self, node: Node, kinds: Sequence[str], settings: dict[str, Any]
+    ) -> dg.AssetsDefinition:
+        checks = ("contract", *(("reads",) if node.reads else ()), *node.extras["checks"])
+        resources = [node.extras["source_key"]] if node.source else []
+        run = lambda context: build_table(context, node)  # noqa: E731 - binds the node
+        asset = make_asset(
+            node, self._settings(node.asset, kinds, checks, settings), run, resources=resources
+        )
+        self.assets.append(asset)
+        return asset
+
+    def _settings(
+        self, asset: str, kinds: Sequence[str], checks: tuple[str, ...], given: dict[str, Any]
+    ) -> Settings:
+        given = dict(given)
+        tags = tuple(sorted(given.pop("tags", {}).items()))
+        for unknown in sorted(set(given) - {*SETTINGS, "blocking"}):
+            raise UnknownArgumentError(asset, unknown)
+        owner = given.pop("owner", self.owner)
+        given.setdefault("automation", self.automation)
+        given["deps"] = tuple(given.get("deps", ()))
+        return Settings(
+            owner=owner,
+            kinds=frozenset(kinds),
+            partitions=self.partitions.definition(),
+            checks=checks,
+            tags=tags,
+            **given,
+        )

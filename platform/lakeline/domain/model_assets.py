@@ -1,0 +1,160 @@
+"""The decorators for models and for what watches them: reports, and the page of the domain's health."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from lakeline.domain.conventions import Settings, make_asset
+from lakeline.domain.core import Decorator, DomainCore
+from lakeline.domain.factory import Function
+from lakeline.domain.health import health_asset
+from lakeline.domain.node import Node
+from lakeline.domain.reads import Dependency
+from lakeline.domain.reporting import build_report
+from lakeline.domain.retraining import Trigger, gate_rules, policy_of
+from lakeline.domain.training import TrainingConfig, build_model
+from lakeline.models.trial import Learning
+
+MODEL_CHECKS = ("beats_baselines", "gate")
+
+
+class ModelAssets(DomainCore):
+    """Models, reports and pages of a domain."""
+
+    def model(  # noqa: PLR0913 - the vocabulary of a declaration, all by keyword
+        self,
+        *,
+        training_set: Dependency,
+        features: Sequence[str],
+        label: str,
+        at: str,
+        known: str,
+        categorical: Sequence[str] = (),
+        schedule: Sequence[str] = (),
+        retrain_on: Sequence[Trigger] = (),
+        cooldown: str = "7d",
+        at_most: tuple[int, str] = (3, "30d"),
+        metric: str = "brier",
+        holdout: str = "14d",
+        refit: bool = True,
+        kinds: Sequence[str] = ("lightgbm", "mlflow"),
+        **settings: Any,
+    ) -> Decorator:
+        """A model, trained on a table, judged on later days, and promoted only where it is better than the champion.
+
+        Args:
+            training_set: Table with one row a decision.
+            features: Columns that the model reads, in its order.
+            label: Column that it predicts; null while unknown.
+            at: Column with the time of each decision.
+            known: Column with the time when the label was known.
+            categorical: Features whose values are names.
+            schedule: Features of the baseline model to beat.
+            retrain_on: Reports whose failed checks are a reason to train again, or pairs of a report and one check; a
+                report that is declared later, because it reads this model's scores, by its name.
+            cooldown: Least time between two trainings.
+            at_most: Most trainings, and the period that they are counted in.
+            metric: What the gate compares challenger and champion by: brier, log_loss, auc, average_precision or
+                calibration_gap.
+            holdout: Newest days that judge a challenger, which does not learn from them.
+            refit: Whether a challenger that wins learns from those days too before it serves.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
+        """
+        learning = Learning(
+            features=tuple(features),
+            label=label,
+            at=at,
+            known=known,
+            categorical=tuple(categorical),
+            schedule=tuple(schedule),
+            refit=refit,
+        )
+
+        def declare(function: Function) -> dg.AssetsDefinition:
+            node = self._nodes.of_function(
+                function,
+                layer="models",
+                reads=[training_set],
+                daily=False,
+                given=("train", "seed"),
+                more=(learning,),
+                deps=settings.get("deps", ()),
+            )
+            node.extras["learning"] = learning
+            rules = gate_rules(node.asset, metric=metric, holdout=holdout)
+            node.extras["gate"] = rules
+            node.extras["retrain"] = policy_of(
+                self.name,
+                node.asset,
+                retrain_on=retrain_on,
+                cooldown=cooldown,
+                at_most=at_most,
+                gate=rules,
+            )
+            asset = make_model_asset(
+                node, self._settings(node.asset, kinds, MODEL_CHECKS, settings)
+            )
+            self.assets.append(asset)
+            return asset
+
+        return declare
+
+    def report(
+        self,
+        *,
+        reads: Sequence[Dependency],
+        checks: Sequence[str] = (),
+        needs: int = 0,
+        kinds: Sequence[str] = ("evidently",),
+        **settings: Any,
+    ) -> Decorator:
+        """A page for people with the numbers behind it.
+
+        Args:
+            reads: What it compares.
+            checks: Names of checks that the function returns in its ``Report``.
+            needs: Partitions of what it reads that must exist before it is built by itself for the first time.
+            settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
+        """
+
+        def declare(function: Function) -> dg.AssetsDefinition:
+            deps = settings.get("deps", ())
+            node = self._nodes.of_function(
+                function, layer="monitoring", reads=reads, daily=False, deps=deps
+            )
+            node.extras.update(checks=tuple(checks), needs=needs)
+            run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
+            asset = make_asset(
+                node, self._settings(node.asset, kinds, tuple(checks), settings), run
+            )
+            self.assets.append(asset)
+            return asset
+
+        return declare
+
+    def health(
+        self, *, owner: str | None = None, tags: Mapping[str, str] | None = None
+    ) -> dg.AssetsDefinition:
+        """The page that shows how the domain stands: what each asset reaches, promises and needs next.
+
+        The sensor tells it anew when something changes; materializing it by hand does the same. It reads the resource
+        ``clock``.
+
+        Args:
+            owner: Of the page; left out, the domain's.
+            tags: More tags of the asset.
+        """
+        asset = health_asset(self.name, self.assets, owner=owner or self.owner, tags=tags or {})
+        self.assets.append(asset)
+        return asset
+
+
+def make_model_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
+    """The asset of a model, which a person may configure at launch."""
+    return make_asset(
+        node,
+        settings,
+        lambda context: build_model(context, node, TrainingConfig(**context.op_config)),
+        config=TrainingConfig,
+    )

@@ -1,0 +1,153 @@
+"""The report that compares what a view served online with what its rows say of the same moments."""
+
+import datetime as dt
+import hashlib
+import inspect
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lakeline.domain.build import as_failure
+from lakeline.domain.code_version import fingerprint
+from lakeline.domain.conventions import Settings, make_asset
+from lakeline.domain.handles import Table, open_table
+from lakeline.domain.node import Node, node_of
+from lakeline.domain.outcome import Check
+from lakeline.domain.reads import Read
+from lakeline.domain.recording import Outcome, record_build
+from lakeline.domain.reporting import watched
+from lakeline.domain.results import skipped
+from lakeline.domain.selection import to_build
+from lakeline.freshness.retraining import FAILED, WATCHED_CHECK
+from lakeline.lake.partitions import WHOLE
+from lakeline.ledger import Input
+from lakeline.meter import Meter
+
+if TYPE_CHECKING:
+    from lakeline.features.parity import FeatureParity, Parity
+    from lakeline.ledger import Ledger
+    from lakeline.resource import Lakehouse
+
+PARITY = "parity"
+"""Name of the check."""
+
+
+def parity_node(view: dg.AssetsDefinition, online: dg.AssetsDefinition) -> Node:
+    """The node of a view's report; it reads the view as far as that is online."""
+    node, held = node_of(view), node_of(online)
+
+    def compare() -> None:
+        return None
+
+    compare.__doc__ = (
+        f"Whether `{node.asset}` is the same online as offline: reads that were served, a value at a time, against the "
+        "view's rows as of the same moment. Where they differ, the cause is named if one gives the values served."
+    )
+    return Node(
+        domain=node.domain,
+        name=f"{node.name}_{PARITY}",
+        layer="monitoring",
+        daily=False,
+        function=compare,
+        code_version=fingerprint(held.code_version),
+        reads=(*held.reads, Read(asset=online)),
+        extras={
+            "source_file": inspect.getsourcefile(node.function),
+            "checks": (PARITY,),
+            "parity_of": node.asset,
+        },
+    )
+
+
+def make_parity_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
+    """The asset of such a node."""
+    return make_asset(node, settings, lambda context: build_parity(context, node))
+
+
+def failed_parity(ledger: "Ledger", views: Sequence[Node]) -> list[str]:
+    """Reports among those of some views that say that online and offline differ."""
+    asked = {f"{node.domain}/{node.name}_{PARITY}" for node in views}
+    states = ledger.states(name=f"{WATCHED_CHECK}{PARITY}")
+    return sorted(one.asset for one in states if one.asset in asked and one.state == FAILED)
+
+
+def build_parity(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
+    """Run a parity report."""
+    with as_failure(context):
+        house: Lakehouse = context.resources.lakehouse
+        meter = Meter()
+        seen = house.ledger.current(node.asset, [WHOLE])
+        if not to_build(house.ledger, node, [WHOLE], context.run.tags):
+            yield from skipped(context, [WHOLE], seen)
+            return
+        handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
+        found = compared(house, handle)
+        check = _check(found)
+        house.ledger.set_states([watched(node.asset, check)], now=dt.datetime.now(dt.UTC))
+        said = "\n".join(str(one) for one in found)
+        version = hashlib.sha256(said.encode()).hexdigest()[:32]
+        outcome = Outcome(
+            version=version, watermark=handle.watermark(WHOLE), rows=0, size_bytes=len(said)
+        )
+        inputs = (*handle.inputs(WHOLE), *_online_input(house, node.reads[1].node))
+        record_build(house.ledger, node, outcome, inputs, run_id=context.run.run_id, meter=meter)
+        yield check.result()
+        yield dg.MaterializeResult(
+            value=None, metadata=_metadata(found), data_version=dg.DataVersion(version)
+        )
+
+
+def compared(house: "Lakehouse", handle: Table) -> "list[Parity]":
+    """Parity of the reads of each of the store's newest fillings, oldest first; empty where nothing was read."""
+    import polars as pl
+
+    from lakeline.features.parity import parity
+    from lakeline.features.read_log import FILLED, READ, STATUS
+
+    view, source = handle.node, handle.features()
+    event = pl.col(source.event_time)
+    found = []
+    for reads in house.read_log(view.domain).newest(view.name):
+        # What was published after the store was filled, nobody could have served.
+        there = replace(source, frame=source.frame.lazy().filter(event < reads[FILLED][0]))
+        found.append(parity(reads, [there], at=READ, status={source.name: STATUS}))
+    return found
+
+
+def _online_input(house: "Lakehouse", online: Node) -> list[Input]:
+    held = house.ledger.current(online.asset, [WHOLE]).get(WHOLE)
+    if held is None:
+        return []
+    return [Input(asset=online.asset, partition=WHOLE, version=held.version, columns=())]
+
+
+def _check(found: "Sequence[Parity]") -> Check:
+    broken = [one for each in found for one in each.broken]
+    values = sum(one.values for one in found)
+    said = f"All {values:,} values that were served are those of the offline path."
+    if not found:
+        said = "Nothing was read online yet."
+    if broken:
+        said = " ".join(f"{one}." for one in broken[:3])
+    return Check(
+        name=PARITY,
+        passed=not broken,
+        description=said,
+        numbers={"values": values, "features_broken": len({one.feature for one in broken})},
+    )
+
+
+def _metadata(found: "Sequence[Parity]") -> dict[str, Any]:
+    lines = ["| feature | reads | equal | differing | missing | extra | cause |", "|---|---|---|---|---|---|---|"]  # fmt: skip
+    lines += [_line(one) for each in found for one in each.features]
+    return {
+        "values": sum(one.values for one in found),
+        "parity": dg.MetadataValue.md("\n".join(lines)),
+    }
+
+
+def _line(one: "FeatureParity") -> str:
+    counts = f"{one.rows} | {one.equal} | {one.differing} | {one.missing} | {one.extra}"
+    return f"| {one.feature} | {counts} | {one.cause or ''} |"

@@ -1,0 +1,257 @@
+"""The asset that keeps a feature view's newest values online: it brings in the partitions that changed, and nothing else."""
+
+import datetime as dt
+import hashlib
+import inspect
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, cast
+
+import dagster as dg
+
+from lakeline.domain.build import as_failure
+from lakeline.domain.code_version import fingerprint
+from lakeline.domain.conventions import Settings, make_asset
+from lakeline.domain.factory import NodeFactory, promise
+from lakeline.domain.features import features_of
+from lakeline.domain.handles import Table, open_table
+from lakeline.domain.node import Node, node_of
+from lakeline.domain.reads import latest
+from lakeline.domain.recording import Outcome, record
+from lakeline.domain.results import skipped
+from lakeline.domain.selection import to_build
+from lakeline.errors import DomainError
+from lakeline.lake.partitions import WHOLE
+from lakeline.meter import Meter
+from lakeline.window import Window
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lakeline.online import Answer, Materialised, OnlineStore, View
+    from lakeline.online.view import EntityType, FeatureType
+    from lakeline.resource import Lakehouse
+
+CLOCK = "clock"
+ONLINE = "_online"
+DAY_S = 86_400
+MICROSECOND = dt.timedelta(microseconds=1)
+PROBED = 200
+"""Entities that are read after each filling, to measure parity by."""
+FEATURE_TYPES = {
+    "int32": "int32",
+    "int64": "int64",
+    "float32": "float32",
+    "float64": "float64",
+    "string": "string",
+    "bool": "bool",
+    "timestamp": "timestamp",
+    "binary": "binary",
+}
+KEY_TYPES = {"int32": "int64", "int64": "int64", "string": "string", "binary": "binary"}
+
+
+class OnlineTypeError(DomainError):
+    """A view that is to be online has a column of a type that cannot be."""
+
+    def __init__(self, asset: str, column: str, kind: str, known: list[str]) -> None:
+        super().__init__(
+            f"'{asset}' is to be online, and its column '{column}' is {kind}. Online may be {', '.join(known)}: make it one "
+            "of these, or write online=False."
+        )
+
+
+def online_node(factory: NodeFactory, view: dg.AssetsDefinition) -> Node:
+    """The node of the asset that keeps a view online.
+
+    Raises:
+        OnlineTypeError: A column cannot be online.
+    """
+    read_node = node_of(view)
+    online_view(read_node)
+    days = math.ceil((read_node.ttl_s or 0) / DAY_S) + 1
+
+    def newest() -> None:
+        return None
+
+    newest.__doc__ = (
+        f"The newest values of `{read_node.asset}` for serving, an entity a row; a value older than its time to live is "
+        f"not served.\n\n{inspect.getdoc(read_node.function) or ''}"
+    )
+    return Node(
+        domain=factory.domain,
+        name=f"{read_node.name}{ONLINE}",
+        layer="features",
+        daily=False,
+        function=newest,
+        code_version=fingerprint(promise(read_node.columns), read_node.entities, read_node.ttl_s),
+        reads=(latest(view, days=days),),
+        extras={
+            "source_file": inspect.getsourcefile(read_node.function),
+            "online_of": read_node.asset,
+        },
+    )
+
+
+def make_online_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
+    """The asset of such a node."""
+    return make_asset(node, settings, lambda context: build_online(context, node), resources=[CLOCK])  # fmt: skip
+
+
+def online_view(node: Node) -> "View":
+    """How the rows of a feature view are kept online.
+
+    Raises:
+        OnlineTypeError: A column cannot be online.
+    """
+    from lakeline.online import View
+
+    kinds = {name: column.dtype.kind for name, column in node.columns.columns.items()}
+    return View(
+        name=node.name,
+        entities=cast("dict[str, EntityType]", _types(node, node.entities, kinds, KEY_TYPES)),
+        features=cast(
+            "dict[str, FeatureType]", _types(node, features_of(node), kinds, FEATURE_TYPES)
+        ),
+        ttl=dt.timedelta(seconds=node.ttl_s) if node.ttl_s is not None else None,
+        event_time=str(node.columns.event_time),
+    )
+
+
+def _types(node: Node, names: Any, kinds: dict[str, Any], known: dict[str, str]) -> dict[str, str]:
+    for name in names:
+        if kinds[name] not in known:
+            raise OnlineTypeError(node.asset, name, kinds[name], list(known))
+    return {name: known[kinds[name]] for name in names}
+
+
+def build_online(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
+    """Run an online asset."""
+    with as_failure(context):
+        house: Lakehouse = context.resources.lakehouse
+        meter = Meter()
+        seen = house.ledger.current(node.asset, [WHOLE])
+        if not to_build(house.ledger, node, [WHOLE], context.run.tags):
+            yield from skipped(context, [WHOLE], seen)
+            return
+        handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
+        now = getattr(context.resources, CLOCK).clock.now()
+        present = {key: handle.current[key].version for key in handle.upstream(WHOLE)}
+        done = push(house, handle, present, now)
+        outcome = Outcome(
+            version=hashlib.sha256(repr(sorted(present.items())).encode()).hexdigest()[:32],
+            watermark=handle.watermark(WHOLE),
+            rows=done.rows,
+            size_bytes=0,
+        )
+        handle.record(list(handle.node.columns.columns))
+        record(house.ledger, node, outcome, [handle], run_id=context.run.run_id, meter=meter)
+        yield dg.MaterializeResult(
+            value=None, metadata=_metadata(done), data_version=dg.DataVersion(outcome.version)
+        )
+
+
+def push(
+    house: "Lakehouse", handle: Table, present: dict[str, str], now: dt.datetime
+) -> "Materialised":
+    """Bring the partitions of a view that changed into the online store; rows that are not known yet stay out.
+
+    Some of its entities are then read as a server would and logged, so that parity is measured where nobody serves yet.
+
+    Args:
+        house: Where the store is.
+        handle: On the view.
+        present: Version of each partition that is to be online.
+        now: Moment up to which rows are known.
+    """
+    from lakeline.online import materialise, open_store
+
+    known = str(handle.node.columns.knowledge_time)
+    newest = {key: _newest_known(handle, key, known) for key in present}
+    # A day with rows that are still to become known is brought in again by whoever comes next.
+    versions = {
+        key: f"{version}@{now.isoformat()}" if (newest[key] or now) > now else version
+        for key, version in present.items()
+    }
+
+    def rows(key: str) -> "pl.DataFrame":
+        import polars as pl
+
+        return handle.read(Window.of_days(key)).filter(pl.col(known) <= now).collect()
+
+    watermark = handle.watermark(WHOLE)
+    store = open_store(house.online_url, prefix=handle.node.domain)
+    try:
+        done = materialise(store, online_view(handle.node), versions, rows, watermark=watermark)
+        moments = [one for one in (watermark, *newest.values()) if one is not None]
+        if moments:
+            probe(house, handle, store, min(now, max(moments)))
+    finally:
+        store.close()
+    return done
+
+
+def probe(house: "Lakehouse", handle: Table, store: "OnlineStore", moment: dt.datetime) -> None:
+    """Read some entities as of a moment, and log what was served.
+
+    Args:
+        house: Where the log is.
+        handle: On the view.
+        store: Where its values are.
+        moment: Moment against which values expire: the latest that the store is complete for.
+    """
+    import polars as pl
+
+    from lakeline.features.read_log import FILLED, READ, STATUS
+    from lakeline.online import Reader
+
+    node = handle.node
+    keys = handle.read(Window.of_days(handle.upstream(WHOLE)[-1]), columns=list(node.entities))
+    asked = keys.unique().sort(node.entities).head(PROBED).collect()
+    if asked.is_empty():
+        return
+    found = Reader([(online_view(node), None)], store).read(asked.to_dict(as_series=False), moment)
+    feature = next(iter(found.columns))
+    status = [
+        "expired" if is_old else "missing" if is_absent else "present"
+        for is_old, is_absent in zip(found.expired[feature], _absent(found), strict=True)
+    ]
+    columns = {
+        name: pl.Series(name, values).set(
+            pl.Series(found.missing[name] | found.expired[name]), None
+        )
+        for name, values in found.columns.items()
+    }
+    log = asked.with_columns(**columns).with_columns(
+        pl.lit(moment).alias(READ),
+        pl.lit(found.watermarks[node.name] or moment + MICROSECOND).alias(FILLED),
+        pl.Series(STATUS, status),
+    )
+    house.read_log(node.domain).append(node.name, log)
+
+
+def _absent(found: "Answer") -> "list[bool]":
+    """Entities without a row: every feature of theirs is missing."""
+    return [all(masks) for masks in zip(*found.missing.values(), strict=True)]
+
+
+def _newest_known(handle: Table, key: str, known: str) -> dt.datetime | None:
+    """When the last row of a partition becomes known; None of one without rows."""
+    import polars as pl
+
+    newest = handle.read(Window.of_days(key), columns=[known]).select(pl.col(known).max()).collect()
+    moment: dt.datetime | None = newest.item()
+    return moment
+
+
+def _metadata(done: "Materialised") -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "partitions_changed": len(done.pushed),
+        "partitions": ", ".join(done.pushed) or "none",
+        "rows": done.rows,
+        "restated": done.restated,
+        "deleted": done.deleted,
+    }
+    if done.watermark is not None:
+        found["watermark"] = dg.MetadataValue.timestamp(done.watermark)
+    return found
