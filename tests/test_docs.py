@@ -1,6 +1,7 @@
 """The docs say what is there: commands, settings, links, and the domain in the README."""
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -110,3 +111,20 @@ def test_the_domain_in_the_readme_materializes(tmp_path, monkeypatch):
         "2026-01-02",
         "2026-01-03",
     ]
+
+
+def test_the_walk_through_the_feature_stores_runs_in_an_empty_folder(tmp_path):
+    page = (ROOT / "docs/features.md").read_text()
+    section = page.split("## The stores alone", 1)[1].split("\n## ", 1)[0]
+    blocks = re.findall(r"```(?:yaml|python)\n# ([a-z_.]+).*?\n(.*?)```", section, re.S)
+    assert [name for name, _ in blocks] == ["feature_store.yaml", "rides.py", "use.py"]
+    for name, text in blocks:
+        (tmp_path / name).write_text(text)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    done = subprocess.run(
+        [sys.executable, "use.py"], cwd=tmp_path, env={**os.environ, "PATH": path}, capture_output=True, text=True, timeout=300, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    ratings = re.findall(r"│ \d\s+┆ .*? ┆ (\S+)\s+┆", done.stdout)
+    assert ratings == ["4.0", "4.5", "null", "null"], done.stdout
+    assert "'rating': [4.5, None]" in done.stdout

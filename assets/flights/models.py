@@ -70,8 +70,8 @@ def training_set(window: Window, departures: Table) -> "pl.LazyFrame":
 
 @flights.model(
     training_set=training_set,
-    features=(*SCHEDULE, *OBSERVED),
-    categorical=CATEGORICAL,
+    features=(*SCHEDULE, "route", *OBSERVED),
+    categorical=(*CATEGORICAL, "route"),
     label="is_late",
     at="decision_ts",
     known="known_ts",

@@ -11,7 +11,7 @@ import dagster as dg
 from lakeline.domain.features import Features, Joined
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.labels import Labelled
-from lakeline.domain.measuring import measure
+from lakeline.domain.measuring import measure, pictures
 from lakeline.domain.model_handle import ModelHandle, open_model
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check, Rows, as_rows, frames_of, require_checks
@@ -160,6 +160,10 @@ def _told(
     yield from (one.result() for one in merged_checks([one.rows.checks for one in built]))
     for key in done.rows if keys[0] != WHOLE else ():
         context.add_asset_metadata({"dagster/row_count": done.rows[key]}, partition_key=key)
+    if node.entities:
+        # With the newest partition alone: what a materialization says, Dagster repeats for each of its partitions.
+        shown = dg.MetadataValue.md(pictures(context.resources.lakehouse, node))
+        context.add_asset_metadata({"features": shown}, partition_key=keys[-1])
     yield table_metadata(done, built[-1].rows, keys, watermark=built[-1].watermark)
 
 

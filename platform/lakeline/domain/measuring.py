@@ -53,6 +53,18 @@ def measured(
     return {key: from_bytes(held[key][1]) for key in keys}
 
 
+def pictures(house: "Lakehouse", node: Node) -> str:
+    """Each feature over the partitions there are, as Markdown with the pictures in it."""
+    from lakeline.features.plots import feature_markdown
+
+    held = measured(house, node)
+    by_feature = {
+        name: {key: found[name] for key, found in held.items() if name in found}
+        for name in features_of(node)
+    }
+    return "\n\n".join(feature_markdown(name, found) for name, found in by_feature.items() if found)
+
+
 def _of_day(rows: "pl.DataFrame", node: Node, key: str) -> "pl.DataFrame":
     import polars as pl
 

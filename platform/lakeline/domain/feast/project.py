@@ -59,6 +59,8 @@ def settings_of(house: "Lakehouse", project: str) -> dict[str, Any]:
             "type": "lakeline.feast.online.LakelineOnlineStore",
             "url": house.online_url,
         },
+        # Otherwise Feast takes duplicates out by itself, and knows of no knowledge times.
+        "materialization": {"pull_latest_features": True},
         "entity_key_serialization_version": 3,
     }
 
