@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lakeline.clock import AnchorError, FutureError, ReplayClock, SystemClock
+from lakeline.clock import AnchorError, FutureError, ReplayClock, SystemClock, going_replay
 from lakeline.window import DAY
 
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
@@ -148,3 +148,15 @@ def test_a_damaged_anchor_is_named(tmp_path: Path, content: str) -> None:
         AnchorError, match=r"replay\.json does not say where the replay is\. Delete it"
     ):
         replay(tmp_path, Wall()).now()
+
+
+def test_a_replay_that_goes_on_elsewhere_is_seen_and_left_as_it_is(tmp_path: Path) -> None:
+    anchor = tmp_path / "replay.json"
+    assert going_replay(anchor) is None
+    start = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+    ReplayClock(start=start, speed=60.0, anchor=anchor).now()
+    written = anchor.read_text()
+    seen = going_replay(anchor)
+    assert seen is not None
+    assert start <= seen.now() <= start + dt.timedelta(hours=1)
+    assert anchor.read_text() == written

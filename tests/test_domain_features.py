@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import polars as pl
 import pytest
+import sqlalchemy as sa
 
 from lakeline.contract import Contract, column
 from lakeline.deployment import Timepiece
@@ -509,6 +510,27 @@ def test_a_registry_that_was_applied_has_nothing_to_add(built: tuple[Rivers, Run
 
     store = store_of(built[0].house, "rivers")
     assert is_applied(store, objects_of_domain(built[0].domain))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE feature_views SET feature_view_proto = x'ffffffff'",
+        "ALTER TABLE feature_views RENAME COLUMN feature_view_proto TO feature_view_message",
+    ],
+)
+def test_a_registry_of_another_version_is_named_with_the_way_out(tmp_path: Path, change: str) -> None:  # fmt: skip
+    from lakeline.domain.feast.objects import objects_of_domain
+    from lakeline.domain.feast.project import UnreadableRegistryError, apply, require_applied
+
+    found = made(tmp_path)
+    apply(found.house, "rivers", objects_of_domain(found.domain))
+    engine = sa.create_engine(found.house.registry_url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(change)
+    engine.dispose()
+    with pytest.raises(UnreadableRegistryError, match=r"registry.db cannot be read by Feast 0\..*LAKELINE_FEATURE_REGISTRY"):  # fmt: skip
+        require_applied(found.house, "rivers", objects_of_domain(found.domain))
 
 
 def test_feast_serves_what_the_direct_reader_reads(built: tuple[Rivers, Run]) -> None:

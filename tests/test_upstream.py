@@ -180,3 +180,63 @@ def test_a_nested_index_transaction_joins_the_outer_one(tmp_path: Path) -> None:
         assert isinstance(outer, Connection)
         assert inner is outer
     log.dispose()
+
+
+# --- Feast --------------------------------------------------------------------------------------
+
+
+def test_feast_runs_the_text_of_an_on_demand_function_where_it_reads_the_registry() -> None:
+    """`domain.feast.objects.source_of` writes that text, which calls the function by its name."""
+    from feast.transformation.pandas_transformation import PandasTransformation
+
+    def never(frame):
+        raise AssertionError
+
+    text = "def double(frame):\n    return frame * 2\n"
+    kept = PandasTransformation(udf=never, udf_string=text, name="double").to_proto()
+    kept.name = "double"
+    assert PandasTransformation.from_proto(kept).udf(21) == 42
+
+
+def test_feast_infers_features_of_an_on_demand_view_without_descriptions() -> None:
+    """So `domain.feast.objects.on_demand_of` declares them bare."""
+    import pandas as pd
+    from feast import Field, RequestSource
+    from feast.errors import RegistryInferenceFailure, SpecifiedFeaturesNotPresentError
+    from feast.on_demand_feature_view import OnDemandFeatureView
+    from feast.transformation.pandas_transformation import PandasTransformation
+    from feast.types import Int64
+
+    def double(frame):
+        return pd.DataFrame({"twice": frame["once"] * 2})
+
+    def view(**more: str) -> OnDemandFeatureView:
+        return OnDemandFeatureView(
+            name="doubled",
+            sources=[RequestSource(name="asked", schema=[Field(name="once", dtype=Int64)])],
+            schema=[Field(name="twice", dtype=Int64, **more)],  # type: ignore[arg-type]
+            feature_transformation=PandasTransformation(udf=double, udf_string="double"),
+        )
+
+    view().infer_features()
+    with pytest.raises((SpecifiedFeaturesNotPresentError, RegistryInferenceFailure)):
+        view(description="Twice as much").infer_features()
+
+
+# --- pyiceberg ----------------------------------------------------------------------------------
+
+
+def test_pyiceberg_plans_manifest_entries_with_their_sequence_numbers(tmp_path: Path) -> None:
+    """`features.offline.scan` orders files by commit with them."""
+    import pyarrow as pa
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    catalog = SqlCatalog("lake", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=str(tmp_path))
+    catalog.create_namespace("demo")
+    table = catalog.create_table("demo.rows", schema=pa.schema([("n", pa.int64())]))
+    for n in range(3):
+        table.append(pa.table({"n": [n]}))
+    scan = table.scan()
+    assert not scan._should_use_server_side_planning()
+    entries = [entry for manifest in scan._plan_manifest_entries() for entry in manifest]
+    assert sorted(entry.sequence_number for entry in entries) == [1, 2, 3]

@@ -133,6 +133,21 @@ class ReplayClock:
             raise AnchorError(self.anchor) from error
 
 
+def going_replay(anchor: Path) -> Clock | None:
+    """The replay that this file remembers, as another process runs it or left it; None without one, or past the present.
+
+    Looking at it changes nothing.
+
+    Raises:
+        AnchorError: The file holds something else.
+    """
+    first = dt.datetime.fromtimestamp(0, dt.UTC)
+    held = ReplayClock(start=first, speed=0.0, anchor=anchor)._held()  # noqa: SLF001 - its own module
+    if held is None or held.at(time.time()) > dt.datetime.now(dt.UTC):
+        return None
+    return ReplayClock(start=first, speed=held.speed, anchor=anchor)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Anchor:
     """A moment of the wall's time, the moment of the replay it stood for, and the speed since."""

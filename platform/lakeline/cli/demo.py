@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from lakeline.cli.project import Place, Project
 
-REPLAY_SPEED = 1440.0
-"""A day of the replay takes a minute."""
+REPLAY_SPEED = 1920.0
+"""A day of the replay takes three quarters of a minute: runs keep up on two cores, and challengers come within minutes."""
 
 
 @click.command()

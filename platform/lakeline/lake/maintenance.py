@@ -33,6 +33,7 @@ __all__ = [
     "hold",
     "release",
     "remove_orphans",
+    "tags",
 ]
 
 ALWAYS_KEPT = 2
@@ -162,7 +163,7 @@ def hold(lake: "Lake", name: str, snapshot_id: int, tag: str) -> None:
         if held is not None and held.snapshot_id == snapshot_id:
             return
         if held is not None:
-            raise TagError(name, tag, f"holds snapshot {held.snapshot_id}", _tags(table))
+            raise TagError(name, tag, f"holds snapshot {held.snapshot_id}", tags(table))
         if table.metadata.snapshot_by_id(snapshot_id) is None:
             newest = [one.snapshot_id for one in reversed(table.metadata.snapshots)]
             raise UnknownSnapshotError(name, snapshot_id, newest)
@@ -178,8 +179,8 @@ def release(lake: "Lake", name: str, tag: str) -> None:
     """
     with lake.lock(name):
         table = lake.load(name)
-        if tag not in _tags(table):
-            raise TagError(name, tag, "does not exist", _tags(table))
+        if tag not in tags(table):
+            raise TagError(name, tag, "does not exist", tags(table))
         table.manage_snapshots().remove_tag(tag).commit()
 
 
@@ -201,7 +202,8 @@ def _expirable(table: "Table", until: dt.datetime, keep_last: int) -> list["Snap
     ]
 
 
-def _tags(table: "Table") -> list[str]:
+def tags(table: "Table") -> list[str]:
+    """Names of the tags of a table, sorted."""
     from pyiceberg.table.refs import SnapshotRefType
 
     refs = table.metadata.refs.items()

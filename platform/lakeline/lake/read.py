@@ -57,7 +57,7 @@ def scan_polars(
     from polars.io.plugins import register_io_source
 
     wanted = _checked(table, columns)
-    lazy = pl.scan_iceberg(table, storage_options=_storage_options(table))
+    lazy = pl.scan_iceberg(table, storage_options=storage_options(table))
     if (column := event_time_column(table)) is not None and window is not None:
         lazy = lazy.filter((pl.col(column) >= window.start) & (pl.col(column) < window.end))
     lazy = lazy.select(wanted)
@@ -106,7 +106,7 @@ def scan_duckdb(
         )
     paths = [task.file.file_path.removeprefix("file://") for task in tasks]
     if paths and "://" in paths[0]:
-        _let_duckdb_read(connection, table.io, paths[0])
+        let_duckdb_read(connection, table.io, paths[0])
     return connection.sql(_query(table, paths, window, _checked(table, columns)))
 
 
@@ -128,7 +128,7 @@ def column_names(table: "Table") -> list[str]:
     return [field.name for field in table.schema().fields]
 
 
-def _storage_options(table: "Table") -> dict[str, str] | None:
+def storage_options(table: "Table") -> dict[str, str] | None:
     """What Polars must know of a bucket; it translates Iceberg's names but does not look for them by itself."""
     stores = ("s3.", "gcs.", "adls.", "hf.")
     known = {key: value for key, value in table.io.properties.items() if key.startswith(stores)}
@@ -196,7 +196,7 @@ def _duckdb_type(kind: "IcebergType") -> str:
     return known[str(kind)]
 
 
-def _let_duckdb_read(connection: "duckdb.DuckDBPyConnection", io: "FileIO", path: str) -> None:
+def let_duckdb_read(connection: "duckdb.DuckDBPyConnection", io: "FileIO", path: str) -> None:
     """DuckDB's wheel cannot read buckets without downloading an extension; pyarrow's file system can, so lend it."""
     from fsspec.implementations.arrow import ArrowFSWrapper
     from pyiceberg.io.pyarrow import PyArrowFileIO

@@ -49,8 +49,8 @@ class StoreFullError(OnlineError):
 
     def __init__(self, where: str, cause: Exception) -> None:
         super().__init__(
-            f"The online store at {where} is full: {cause}. The rows of this batch were not written, and no watermark "
-            "moved. Give it more memory or disk, or drop views that nobody reads; then run the materialisation again."
+            f"The online store at {where} is full: {cause}. This write did not end: rows beyond the first 500 of it "
+            "may be missing, each that is in is whole, and no watermark moved. Give it more memory or disk, or drop views that nobody reads; then run the materialisation again."
         )
 
 

@@ -28,13 +28,18 @@ globals().update({{f"object_{{n}}": one for n, one in enumerate(objects_of_domai
 '''
 
 
-class NewerRegistryError(SettingsError):
-    """A registry was written by a version of Feast that this one cannot read."""
+class UnreadableRegistryError(SettingsError):
+    """A registry cannot be read, as one that another version of Feast wrote."""
 
-    def __init__(self, where: str, problem: str) -> None:
+    def __init__(self, url: str, problem: str) -> None:
+        from importlib.metadata import version
+
+        from sqlalchemy import make_url
+
+        where = make_url(url).render_as_string(hide_password=True)
         super().__init__(
-            f"The feature registry at {where} cannot be read: {problem}. It may be of another version of Feast. "
-            "Install that version, or point LAKELINE_FEATURE_REGISTRY at a registry of its own."
+            f"The feature registry at {where} cannot be read by Feast {version('feast')}: {problem}. Another version may "
+            "have written it. Install that one, or give this deployment a registry of its own: LAKELINE_FEATURE_REGISTRY."
         )
 
 
@@ -95,24 +100,21 @@ def store_of(
     *,
     as_of: str = "",
 ) -> "FeatureStore":
-    """Feast's store of a domain; see `config_of`.
-
-    Raises:
-        NewerRegistryError: Its registry cannot be read.
-    """
+    """Feast's store of a domain; see `config_of`."""
     from feast import FeatureStore
 
-    try:
-        return FeatureStore(config=config_of(house, project, snapshots, as_of=as_of))
-    except (AttributeError, KeyError, ValueError) as error:
-        raise NewerRegistryError(house.registry_url, str(error)) from error
+    return FeatureStore(config=config_of(house, project, snapshots, as_of=as_of))
 
 
 def apply(house: "Lakehouse", project: str, objects: "Objects") -> None:
-    """Make the registry hold exactly these objects; what is no longer declared is taken out."""
+    """Make the registry hold exactly these objects; what is no longer declared is taken out.
+
+    Raises:
+        UnreadableRegistryError: It holds something that this version of Feast cannot read.
+    """
     from feast.repo_operations import apply_total_with_repo_instance
 
-    with house.lake.lock(f"{project}.feature_registry"), quiet():
+    with house.lake.lock(f"{project}.feature_registry"), quiet(), readable(house):
         store = store_of(house, project)
         apply_total_with_repo_instance(
             store, project, store.registry, objects.contents(), skip_source_validation=True
@@ -120,11 +122,16 @@ def apply(house: "Lakehouse", project: str, objects: "Objects") -> None:
 
 
 def require_applied(house: "Lakehouse", project: str, objects: "Objects") -> None:
-    """Add what the registry lacks of these objects, or has in another form; nothing is taken out."""
-    store = store_of(house, project)
-    if is_applied(store, objects):
-        return
-    with house.lake.lock(f"{project}.feature_registry"), quiet():
+    """Add what the registry lacks of these objects, or has in another form; nothing is taken out.
+
+    Raises:
+        UnreadableRegistryError: It holds something that this version of Feast cannot read.
+    """
+    with readable(house):
+        store = store_of(house, project)
+        if is_applied(store, objects):
+            return
+    with house.lake.lock(f"{project}.feature_registry"), quiet(), readable(house):
         store.refresh_registry()  # type: ignore[no-untyped-call]
         if not is_applied(store, objects):
             store.apply(objects.all)
@@ -153,6 +160,19 @@ def quiet() -> Iterator[None]:
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore", RuntimeWarning)
         yield
+
+
+@contextmanager
+def readable(house: "Lakehouse") -> Iterator[None]:
+    """Turn what Feast, its database and its messages say of a registry that they cannot read into one error."""
+    from google.protobuf.message import DecodeError
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (DecodeError, SQLAlchemyError) as error:
+        said = str(error).split("\n", 1)[0]
+        raise UnreadableRegistryError(house.registry_url, said) from error
 
 
 def is_applied(store: "FeatureStore", objects: "Objects") -> bool:

@@ -16,7 +16,7 @@ from lakeline.features.offline.pins import PinnedTable
 from lakeline.features.offline.request import ViewRead
 from lakeline.features.offline.source import COLUMNS, Source
 from lakeline.features.offline.types import MOMENTS, duckdb_type
-from lakeline.lake.read import _let_duckdb_read
+from lakeline.lake.read import let_duckdb_read
 
 if TYPE_CHECKING:
     import duckdb
@@ -82,7 +82,7 @@ def source_of(
         return Source(relation=_nothing(types), position=PLACE, places=1, kinds=kinds)
     paths = [file.file_path.removeprefix("file://") for file in files]
     if "://" in paths[0]:
-        _let_duckdb_read(connection, pinned.table.io, paths[0])
+        let_duckdb_read(connection, pinned.table.io, paths[0])
     longest = max(file.record_count for file in files) + 1
     entries = {
         field.name: f"{field.field_id}: {{name: {text(field.name)}, type: {text(types[field.name] or '')}, default_value: null}}"
