@@ -465,6 +465,13 @@ def test_a_value_that_differs_online_fails_parity_and_is_remembered(tmp_path: Pa
     assert failed_parity(found.house.ledger, [view]) == ["rivers/level_parity"]
 
 
+def test_reads_that_are_older_than_the_rows_at_hand_are_not_judged(tmp_path: Path) -> None:
+    found = made(tmp_path)
+    assert found.build(DAYS[0], DAYS[0]).check("level_parity", "parity").passed
+    check = found.build(DAYS[1], DAYS[2]).check("level_parity", "parity")
+    assert check.passed, check.description
+
+
 def test_a_challenger_whose_features_are_served_otherwise_is_refused(tmp_path: Path) -> None:
     from lakeline.domain.training import unless_skewed
     from lakeline.freshness.retraining import FAILED, WATCHED_CHECK

@@ -142,7 +142,7 @@ def going_replay(anchor: Path) -> Clock | None:
         AnchorError: The file holds something else.
     """
     first = dt.datetime.fromtimestamp(0, dt.UTC)
-    held = ReplayClock(start=first, speed=0.0, anchor=anchor)._held()  # noqa: SLF001 - its own module
+    held = ReplayClock(start=first, speed=0.0, anchor=anchor)._held()
     if held is None or held.at(time.time()) > dt.datetime.now(dt.UTC):
         return None
     return ReplayClock(start=first, speed=held.speed, anchor=anchor)

@@ -110,10 +110,19 @@ def compared(house: "Lakehouse", handle: Table) -> "list[Parity]":
     event = pl.col(source.event_time)
     found = []
     for reads in house.read_log(view.domain).newest(view.name):
+        if not _reaches(handle, reads[READ].min(), source.ttl):
+            continue
         # What was published after the store was filled, nobody could have served.
         there = replace(source, frame=source.frame.lazy().filter(event < reads[FILLED][0]))
         found.append(parity(reads, [there], at=READ, status={source.name: STATUS}))
     return found
+
+
+def _reaches(handle: Table, moment: Any, ttl: dt.timedelta | None) -> bool:
+    """Whether the handle has every row that could have been served at a moment; older reads cannot be judged by it."""
+    if handle.window is None or handle.window.partitions[0] <= min(handle.current):
+        return True
+    return ttl is not None and moment - ttl >= handle.window.start
 
 
 def _online_input(house: "Lakehouse", online: Node) -> list[Input]:

@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 CLOCK = "clock"
 ONLINE = "_online"
 DAY_S = 86_400
-MICROSECOND = dt.timedelta(microseconds=1)
 PROBED = 200
 """Entities that are read after each filling, to measure parity by."""
 FEATURE_TYPES = {
@@ -206,7 +205,8 @@ def probe(house: "Lakehouse", handle: Table, store: "OnlineStore", moment: dt.da
     from lakeline.online import Reader
 
     node = handle.node
-    keys = handle.read(Window.of_days(handle.upstream(WHOLE)[-1]), columns=list(node.entities))
+    newest = Window.of_days(handle.upstream(WHOLE)[-1])
+    keys = handle.read(newest, columns=list(node.entities))
     asked = keys.unique().sort(node.entities).head(PROBED).collect()
     if asked.is_empty():
         return
@@ -224,7 +224,8 @@ def probe(house: "Lakehouse", handle: Table, store: "OnlineStore", moment: dt.da
     }
     log = asked.with_columns(**columns).with_columns(
         pl.lit(moment).alias(READ),
-        pl.lit(found.watermarks[node.name] or moment + MICROSECOND).alias(FILLED),
+        # Without a watermark, the newest day there is.
+        pl.lit(found.watermarks[node.name] or newest.end).alias(FILLED),
         pl.Series(STATUS, status),
     )
     house.read_log(node.domain).append(node.name, log)
