@@ -2,6 +2,7 @@
 
 import datetime as dt
 import os
+import re
 import shutil
 import signal
 import socket
@@ -470,6 +471,43 @@ def test_doctor_fails_where_the_catalog_does_not_answer(tmp_path, monkeypatch):
     assert done.exit_code == 1
     assert "does not answer" in done.output
     assert "secret" not in done.output
+
+
+def test_doctor_fails_where_the_online_store_does_not_answer(state, monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}ONLINE_STORE", "redis://me:secret@127.0.0.1:1/0")
+    shown = Shown(state, "doctor")
+    assert shown.code == 1
+    assert "does not answer" in shown.text
+    assert "secret" not in shown.text
+
+
+def test_features_are_listed_with_who_uses_them(state):
+    shown = Shown(state, "features")
+    assert "flights/training_set, flights/predictions" in shown.line("flights/origin_backlog")
+    assert "of the request" in shown.line("schedule_parts")
+
+
+def test_a_view_is_shown_with_what_its_values_look_like(state):
+    shown = Shown(state, "features", "show", "origin_backlog")
+    assert shown.code == 0, shown.text
+    assert "Flights that left in the 3 h before" in shown.line("departures ")
+    assert "%" in shown.line("mean_dep_delay_min")
+
+
+def test_a_view_that_is_not_there_is_named_with_the_nearest(state):
+    shown = Shown(state, "features", "show", "origin_backlogs")
+    assert "There is no asset 'origin_backlogs'. Did you mean" in shown.text
+
+
+def test_feast_reads_the_repository_that_is_written(state):
+
+    folder = re.search(r"--chdir (\S+)", Shown(state, "features", "repository").text).group(1)
+    command = [str(Path(sys.executable).parent / "feast"), "--chdir", folder, "plan"]
+    env = {**os.environ, f"{PREFIX}STATE": str(state)}
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=300, check=False, env=env
+    )
+    assert "No changes to registry" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_setting_that_is_none_is_one_line(tmp_path):

@@ -57,9 +57,7 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
     @property
     def features_folder(self) -> Path:
         """Folder of feature repositories, and of a registry and an online store that have no server."""
-        folder = Path(self.features) if self.features else Path(self.models).parent / "features"
-        folder.mkdir(parents=True, exist_ok=True)
-        return folder
+        return Path(self.features) if self.features else Path(self.models).parent / "features"
 
     @property
     def registry_url(self) -> str:

@@ -5,11 +5,12 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from lakeline.cli.console import count, size
+from lakeline.cli.feature_checks import features
+from lakeline.cli.finding import Finding, is_unborn, without_secret
 from lakeline.errors import LakelineError, names
 
 if TYPE_CHECKING:
@@ -24,24 +25,11 @@ PACKAGES = (
     "polars",
     "duckdb",
     "pandera",
+    "feast",
     "lightgbm",
 )
 FREE_BYTES = 2_000_000_000
 """Free space below which the state folder is called short."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """What a check found.
-
-    Attributes:
-        todo: The way out; empty where nothing is to be done.
-    """
-
-    status: Literal["ok", "warn", "fail"]
-    subject: str
-    said: str
-    todo: str = ""
 
 
 def examine(start: Path | None) -> Iterator[Finding]:
@@ -69,7 +57,7 @@ def examine(start: Path | None) -> Iterator[Finding]:
         subject="definitions",
         said=f"{place.module} in {place.root}, {count(count_assets, 'asset')}",
     )
-    for check in (_settings, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement):
+    for check in (_settings, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement, features):
         yield from _guarded(check, project)
 
 
@@ -117,14 +105,9 @@ def _settings(project: "Project") -> Iterator[Finding]:
     said = (
         "everything on this machine"
         if not servers
-        else f"servers: {names(_without_secret(uri) for uri in servers)}"
+        else f"servers: {names(without_secret(uri) for uri in servers)}"
     )
     yield Finding(status="ok", subject="settings", said=f"{said}; data files in {house.warehouse}")
-
-
-def _without_secret(uri: str) -> str:
-    scheme, _, rest = uri.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
 
 
 def _state(project: "Project") -> Iterator[Finding]:
@@ -195,8 +178,8 @@ def _catalog(project: "Project") -> Iterator[Finding]:
     from sqlalchemy.exc import SQLAlchemyError
 
     house = project.house
-    where = _without_secret(house.catalog_uri)
-    if _is_unborn(house.catalog_uri):
+    where = without_secret(house.catalog_uri)
+    if is_unborn(house.catalog_uri):
         yield Finding(
             status="ok", subject="catalog", said=f"{where} will be made on the first publish"
         )
@@ -216,8 +199,8 @@ def _catalog(project: "Project") -> Iterator[Finding]:
 
 def _ledger(project: "Project") -> Iterator[Finding]:
     house = project.house
-    where = _without_secret(house.ledger_url)
-    if _is_unborn(house.ledger_url):
+    where = without_secret(house.ledger_url)
+    if is_unborn(house.ledger_url):
         yield Finding(
             status="ok", subject="ledger", said=f"{where} will be made on the first publish"
         )
@@ -248,7 +231,7 @@ def _agreement(project: "Project") -> Iterator[Finding]:
     from lakeline.lake.commit import refuse_foreign, refuse_set_back
 
     house = project.house
-    if _is_unborn(house.ledger_url) or _is_unborn(house.catalog_uri):
+    if is_unborn(house.ledger_url) or is_unborn(house.catalog_uri):
         return
     agreeing = 0
     for one in house.ledger.summary():
@@ -284,8 +267,3 @@ def _gone(asset: str) -> Finding:
         said=f"the ledger knows {asset}, and the lake has no such table or snapshot",
         todo="Restore the catalog and the ledger from the same moment, or build the asset again.",
     )
-
-
-def _is_unborn(url: str) -> bool:
-    """Whether a SQLite database is not there yet; looking at it would make it."""
-    return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()

@@ -179,6 +179,7 @@ def push(
         return handle.read(Window.of_days(key)).filter(pl.col(known) <= now).collect()
 
     watermark = handle.watermark(WHOLE)
+    house.features_folder.mkdir(parents=True, exist_ok=True)
     store = open_store(house.online_url, prefix=handle.node.domain)
     try:
         done = materialise(store, online_view(handle.node), versions, rows, watermark=watermark)

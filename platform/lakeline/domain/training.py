@@ -9,6 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from lakeline.domain.build import as_failure
+from lakeline.domain.capsules import hold_version, seal
 from lakeline.domain.champion import (
     CODE,
     ROWS,
@@ -95,6 +96,8 @@ class _Verdict:
         learned: The rows that it learned from.
         champion: The version that it was compared with.
         known_ts: End of the newest day that it could read.
+        columns: What was read of the training set.
+        seed: Seed of the training.
     """
 
     trial: Trial
@@ -103,6 +106,8 @@ class _Verdict:
     learned: "TrainingSet"
     champion: "RegisteredVersion | None"
     known_ts: dt.datetime
+    columns: tuple[str, ...]
+    seed: int
 
 
 def build_model(
@@ -166,6 +171,8 @@ def _tried(
         learned=learned,
         champion=champion,
         known_ts=whole.end,
+        columns=_columns(node, handle, held),
+        seed=config.seed,
     )
 
 
@@ -192,11 +199,15 @@ def _rules(node: Node, config: TrainingConfig) -> GateRules:
 
 def _rows(node: Node, handle: Table, held: Contender | None) -> "TrainingSet":
     learning: Learning = node.extras["learning"]
-    also = held.model.features if held else ()
-    columns = columns_to_read(learning, also, tuple(handle.contract.columns))
     assert handle.window is not None
-    rows = handle.read(columns=columns).collect()
+    rows = handle.read(columns=_columns(node, handle, held)).collect()
     return labelled_rows(rows, learning, handle.window.start, handle.window.end)
+
+
+def _columns(node: Node, handle: Table, held: Contender | None) -> tuple[str, ...]:
+    also = held.model.features if held else ()
+    learning: Learning = node.extras["learning"]
+    return tuple(columns_to_read(learning, also, tuple(handle.contract.columns)))
 
 
 def _register(
@@ -206,7 +217,16 @@ def _register(
     snapshots = (
         {handle.node.asset.replace("/", "."): handle.snapshot_id} if handle.snapshot_id else {}
     )
-    return house.registry.register(
+    capsule = seal(
+        node,
+        handle,
+        trial,
+        final=verdict.final,
+        learned=learned,
+        columns=verdict.columns,
+        seed=verdict.seed,
+    )
+    version = house.registry.register(
         node.table,
         verdict.final,
         metrics=trial.numbers,
@@ -224,7 +244,10 @@ def _register(
             "lakeline.judged": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
             "lakeline.judged_model": trial.model.digest,
         },
+        capsule=capsule,
     )
+    hold_version(house.lake, version)
+    return version
 
 
 def _build(

@@ -46,7 +46,7 @@ class Holds:
 
     Attributes:
         table: ``namespace.table``.
-        held: Each hold, in the order of the snapshots.
+        held: Each hold, by the name of its tag.
         size_bytes: What all of them keep together that the present snapshot does not need.
         present_bytes: What the present snapshot needs.
     """

@@ -1,12 +1,15 @@
 """The files of a model: LightGBM's own in MLflow's flavour, which any MLflow tool can load, and what lakeline adds.
 
 ``lakeline.json`` beside the booster holds what turns a frame into its input: features in order, the values of categories.
+``manifest.json`` has the hash of every file.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakeline.models.manifest import write_manifest
 from lakeline.models.training import TrainedModel, feature_matrix, native_booster
 
 if TYPE_CHECKING:
@@ -17,9 +20,14 @@ BOOSTER_FILE = "model.lgb"
 
 
 def write_model(
-    model: TrainedModel, folder: Path, *, entry: object, example: "pl.DataFrame"
+    model: TrainedModel,
+    folder: Path,
+    *,
+    entry: object,
+    example: "pl.DataFrame",
+    also: Mapping[str, str] | None = None,
 ) -> Path:
-    """The model as MLflow's LightGBM flavour, with its description beside it; gives ``folder``.
+    """The model as MLflow's LightGBM flavour, with its description, more texts and the manifest; gives ``folder``.
 
     The signature and the example show what the booster reads: one float column a feature, categories as their codes.
     """
@@ -43,6 +51,9 @@ def write_model(
     (folder / BOOSTER_FILE).write_bytes(model.booster)
     described = json.dumps(model.description, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / DESCRIPTION_FILE).write_text(described, encoding="utf-8")
+    for name, text in (also or {}).items():
+        (folder / name).write_text(text, encoding="utf-8")
+    write_manifest(folder)
     return folder
 
 

@@ -15,6 +15,14 @@ from typing import TYPE_CHECKING
 
 from lakeline.errors import CorruptModelError, ModelNameError, UnknownModelError
 from lakeline.lake.lock import file_lock
+from lakeline.models.capsule import (
+    CAPSULE,
+    CAPSULE_FILE,
+    Capsule,
+    NoCapsuleError,
+    checked_capsule,
+    digest_of,
+)
 from lakeline.models.files import read_model, write_model
 from lakeline.models.mlflow_store import ensure_database, quiet_mlflow
 from lakeline.models.training import TrainedModel
@@ -84,10 +92,11 @@ class Registry:
         input_example: "pl.DataFrame",
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
+        capsule: Capsule | None = None,
     ) -> RegisteredVersion:
         """A new version of ``name``, or the one that holds an equal model already.
 
-        An equal model keeps the metrics, snapshots and tags of its first registration.
+        An equal model keeps the metrics, snapshots, tags and capsule of its first registration.
 
         Args:
             name: The registered model, for example ``flights.delay_lightgbm``.
@@ -97,6 +106,7 @@ class Registry:
             input_example: A few rows that it can predict.
             params: What to record beside the model's own parameters, rounds and seed.
             tags: What else to say of the version.
+            capsule: What it takes to build it again.
 
         Raises:
             ModelNameError: MLflow could not hold the name.
@@ -107,11 +117,15 @@ class Registry:
             for found in self.versions(name):
                 if found.digest == model.digest:
                     return replace(found, reused=True)
+            sealed = capsule.to_json() if capsule else None
             marks = {DIGEST: model.digest, **(tags or {})}
+            marks |= {CAPSULE: digest_of(sealed)} if sealed else {}
             marks |= {f"{SNAPSHOT}{table}": str(number) for table, number in snapshots.items()}
             values = {**model.params, "rounds": model.rounds, "seed": model.seed, **(params or {})}
             with self._run(name, metrics=metrics, params=values, tags=marks) as run_id:
-                return self._add(name, model, run_id=run_id, example=input_example, tags=marks)
+                return self._add(
+                    name, model, run_id=run_id, example=input_example, tags=marks, capsule=sealed
+                )
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """Every version of ``name``, oldest first; none of a name that was never registered."""
@@ -136,6 +150,33 @@ class Registry:
             UnknownModelError: There is no such version.
         """
         return self._find(name, number)
+
+    def capsule(self, name: str, number: int) -> Capsule:
+        """What it takes to build a version again.
+
+        Raises:
+            UnknownModelError: There is no such version.
+            NoCapsuleError: It was registered without.
+            CorruptModelError: The file is gone.
+            TamperedCapsuleError: It is not the one that was registered.
+        """
+        found = self._find(name, number)
+        if CAPSULE not in found.tags:
+            raise NoCapsuleError(name, number)
+        with self._copy(found, f"/{CAPSULE_FILE}") as file:
+            text = file.read_text(encoding="utf-8")
+        return checked_capsule(
+            name, number, text, sha256=found.tags[CAPSULE], digest=found.digest
+        )
+
+    def delete(self, name: str, number: int) -> None:
+        """Forget a version; MLflow keeps its run and files. What is held for it stays held.
+
+        Raises:
+            UnknownModelError: There is no such version.
+        """
+        self._find(name, number)
+        self._client().delete_model_version(name, str(number))
 
     def note(self, name: str, version: int, tags: Mapping[str, str]) -> None:
         """Say something of a version, over what was said under the same names."""
@@ -253,6 +294,7 @@ class Registry:
         run_id: str,
         example: "pl.DataFrame",
         tags: Mapping[str, str],
+        capsule: str | None,
     ) -> RegisteredVersion:
         """Write the model's files and make them the next version of ``name``."""
         client = self._client()
@@ -269,7 +311,10 @@ class Registry:
             run_id=run_id,
         )
         with TemporaryDirectory() as scratch:
-            written = write_model(model, Path(scratch) / "model", entry=entry, example=example)
+            also = {CAPSULE_FILE: capsule} if capsule else {}
+            written = write_model(
+                model, Path(scratch) / "model", entry=entry, example=example, also=also
+            )
             client.log_model_artifacts(logged.model_id, str(written))
         client.finalize_logged_model(logged.model_id, "READY")
         client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
@@ -282,6 +327,12 @@ class Registry:
         return _registered(version)
 
     def _read(self, version: RegisteredVersion) -> TrainedModel:
+        with self._copy(version) as copy:
+            return read_model(version.name, copy)
+
+    @contextlib.contextmanager
+    def _copy(self, version: RegisteredVersion, file: str = "") -> Iterator[Path]:
+        """A copy of a version's files, or of one of them, while the block lasts; what fails inside means corrupt files."""
         client = self._client()
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
@@ -290,9 +341,9 @@ class Registry:
         with TemporaryDirectory() as scratch:
             try:
                 copy = download_artifacts(
-                    artifact_uri=source, dst_path=scratch, tracking_uri=self._address
+                    artifact_uri=f"{source}{file}", dst_path=scratch, tracking_uri=self._address
                 )
-                return read_model(version.name, Path(copy))
+                yield Path(copy)
             except (OSError, ValueError, KeyError, TypeError, MlflowException) as error:
                 raise CorruptModelError(version.name, version.version, str(error)) from error
 

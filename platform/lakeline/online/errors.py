@@ -38,7 +38,8 @@ class StoreDownError(OnlineError):
 
     def __init__(self, where: str, cause: Exception) -> None:
         super().__init__(
-            f"The online store at {where} does not answer: {cause}. Start it, or mend the url."
+            f"The online store at {where} does not answer: {str(cause).rstrip('.')}. "
+            "Start it, or mend the url."
         )
 
 

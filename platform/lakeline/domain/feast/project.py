@@ -103,6 +103,7 @@ def store_of(
     """Feast's store of a domain; see `config_of`."""
     from feast import FeatureStore
 
+    house.features_folder.mkdir(parents=True, exist_ok=True)
     return FeatureStore(config=config_of(house, project, snapshots, as_of=as_of))
 
 
