@@ -245,7 +245,9 @@ class Search:
     def _hold(self, pair: Pair, decision: Decision) -> None:
         self.held[pair] = decision
         self._unsettled.setdefault(pair[0], set()).add(pair[1])
-        if pair in self.agenda or decision.action != "wait":
+        # A model is on no agenda while it learns: people would be told that nothing is done about it.
+        is_learning = pair in self.running and self.graph.vertices[pair[0]].kind == "model"
+        if pair in self.agenda or decision.action != "wait" or is_learning:
             self.decisions[pair] = decision
 
     def _rest(self, pair: Pair) -> None:
