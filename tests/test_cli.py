@@ -240,6 +240,7 @@ def test_status_tells_watermark_promise_and_consistent_partitions(noon):
 
 
 def test_status_tells_a_broken_promise_with_what_holds_it_back(noon):
+    (noon / "replay.json").unlink(missing_ok=True)  # it would go on from where it was left
     shown = Shown(noon, "status")  # by the clock of today
     assert (
         "flights/origin_backlog is complete to 2013-01-04 00:00 and breaks its promise"
@@ -473,12 +474,12 @@ def test_doctor_fails_where_the_catalog_does_not_answer(tmp_path, monkeypatch):
     assert "secret" not in done.output
 
 
-def test_doctor_fails_where_the_online_store_does_not_answer(state, monkeypatch):
-    monkeypatch.setenv(f"{PREFIX}ONLINE_STORE", "redis://me:secret@127.0.0.1:1/0")
-    shown = Shown(state, "doctor")
-    assert shown.code == 1
-    assert "does not answer" in shown.text
-    assert "secret" not in shown.text
+def test_doctor_fails_where_the_online_store_does_not_answer(state):
+    settings = {f"{PREFIX}STATE": str(state), f"{PREFIX}ONLINE_STORE": "redis://me:secret@127.0.0.1:1/0"}  # fmt: skip
+    done = CliRunner(env=settings).invoke(main, ["--project", str(ROOT), "doctor"])
+    assert done.exit_code == 1
+    assert "does not answer" in done.output
+    assert "secret" not in done.output
 
 
 def test_features_are_listed_with_who_uses_them(state):
@@ -502,12 +503,20 @@ def test_a_view_that_is_not_there_is_named_with_the_nearest(state):
 def test_feast_reads_the_repository_that_is_written(state):
 
     folder = re.search(r"--chdir (\S+)", Shown(state, "features", "repository").text).group(1)
-    command = [str(Path(sys.executable).parent / "feast"), "--chdir", folder, "plan"]
+    command = [
+        str(Path(sys.executable).parent / "feast"),
+        "--chdir",
+        folder,
+        "plan",
+        "--skip-source-validation",
+    ]
     env = {**os.environ, f"{PREFIX}STATE": str(state)}
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=300, check=False, env=env
     )
-    assert "No changes to registry" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0, done.stderr
+    assert "Created feature view origin_backlog" in done.stdout
+    assert "Created feature service delay_lightgbm" in done.stdout
 
 
 def test_a_setting_that_is_none_is_one_line(tmp_path):
