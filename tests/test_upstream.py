@@ -239,4 +239,4 @@ def test_pyiceberg_plans_manifest_entries_with_their_sequence_numbers(tmp_path: 
     scan = table.scan()
     assert not scan._should_use_server_side_planning()
     entries = [entry for manifest in scan._plan_manifest_entries() for entry in manifest]
-    assert sorted(entry.sequence_number for entry in entries) == [1, 2, 3]
+    assert sorted(entry.sequence_number or 0 for entry in entries) == [1, 2, 3]
