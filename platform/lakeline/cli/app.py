@@ -14,6 +14,7 @@ from lakeline.cli.features import features
 from lakeline.cli.lake import lake
 from lakeline.cli.ls import ls
 from lakeline.cli.promoting import promote, rollback
+from lakeline.cli.reproducing import diff, reproduce
 from lakeline.cli.status import status
 from lakeline.cli.ui import reports, ui
 from lakeline.cli.why import why
@@ -59,6 +60,8 @@ for command in (
     features,
     promote,
     rollback,
+    reproduce,
+    diff,
     lake,
     doctor,
     reports,

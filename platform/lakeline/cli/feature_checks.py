@@ -27,6 +27,7 @@ def features(project: "Project") -> Iterator[Finding]:
 
 def _registry(project: "Project") -> Finding:
     import sqlalchemy as sa
+    from sqlalchemy.exc import SQLAlchemyError
 
     url = project.house.registry_url
     where = without_secret(url)
@@ -37,7 +38,7 @@ def _registry(project: "Project") -> Finding:
     try:
         with engine.connect() as connection:
             views = connection.execute(sa.text("SELECT count(*) FROM feature_views")).scalar_one()
-    except sa.exc.SQLAlchemyError as error:
+    except SQLAlchemyError as error:
         return Finding(
             status="fail",
             subject="registry",

@@ -6,11 +6,15 @@ from pathlib import Path
 import click
 
 from lakeline.cli.console import console, count, moment, size
+from lakeline.cli.holding import holds
 
 
 @click.group()
 def lake() -> None:
     """The Iceberg tables: snapshots, files, upkeep."""
+
+
+lake.add_command(holds)
 
 
 @lake.command()

@@ -51,7 +51,7 @@ def promote(start: Path | None, model: str, version: int, because: str, by: str 
     from lakeline.domain.promotion import promote as promote_version
 
     project = load_project(start)
-    node = _model(project, model)
+    node = model_named(project, model)
     who = _decider(because, by)
     done = promote_version(project.house, node, version, by=who, because=because)
     _tell(project, node, done, who, because)
@@ -71,13 +71,19 @@ def rollback(start: Path | None, model: str, because: str, by: str | None) -> No
     from lakeline.domain.promotion import roll_back
 
     project = load_project(start)
-    node = _model(project, model)
+    node = model_named(project, model)
     who = _decider(because, by)
     done = roll_back(project.house, node, by=who, because=because)
     _tell(project, node, done, who, because)
 
 
-def _model(project: "Project", given: str) -> "Node":
+def model_named(project: "Project", given: str) -> "Node":
+    """The model asset that is meant.
+
+    Raises:
+        UnknownAssetError: There is no such asset.
+        NoModelError: It is no model.
+    """
     from lakeline.cli.keys import find_asset
 
     known = project.nodes

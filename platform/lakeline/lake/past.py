@@ -53,7 +53,8 @@ def schema_at(table: "Table", snapshot_id: int) -> "Schema":
         newest = [one.snapshot_id for one in reversed(table.metadata.snapshots)]
         raise UnknownSnapshotError(".".join(table.name()), snapshot_id, newest)
     present = table.schema()
-    return table.schemas().get(snapshot.schema_id or present.schema_id, present)
+    number = present.schema_id if snapshot.schema_id is None else snapshot.schema_id  # 0 is one
+    return table.schemas().get(number, present)
 
 
 def _added_later(table: "Table", schema: "Schema", columns: Sequence[str]) -> "list[pl.Expr]":

@@ -109,14 +109,12 @@ def parse_capsule(text: str) -> Capsule:
     if not isinstance(told, dict) or told.pop("format", None) != FORMAT:
         raise ValueError(f"it is not of format {FORMAT}")
     try:
-        return Capsule(
-            **told
-            | {
-                "data": _data(told["data"]),
-                "learning": Learning(**_with_tuples(told["learning"])),
-                "environment": Environment(**told["environment"]),
-            }
-        )
+        parts: dict[str, Any] = {
+            "data": _data(told["data"]),
+            "learning": Learning(**_with_tuples(told["learning"])),
+            "environment": Environment(**told["environment"]),
+        }
+        return Capsule(**told | parts)
     except (KeyError, TypeError) as error:
         raise ValueError(f"it lacks or has too much: {error}") from error
 
@@ -155,7 +153,7 @@ def _plain(value: object) -> object:
 
 
 def _data(told: dict[str, Any]) -> Data:
-    moments = {
+    moments: dict[str, Any] = {
         name: dt.datetime.fromisoformat(told[name])
         for name in ("read_from", "read_until", "learned_until", "judged_from", "judged_until")
     }

@@ -23,7 +23,8 @@ from lakeline.models.capsule import (
     checked_capsule,
     digest_of,
 )
-from lakeline.models.files import read_model, write_model
+from lakeline.models.files import read_model
+from lakeline.models.mlflow_runs import Logged, add_version, open_run
 from lakeline.models.mlflow_store import ensure_database, quiet_mlflow
 from lakeline.models.training import TrainedModel
 
@@ -122,10 +123,19 @@ class Registry:
             marks |= {CAPSULE: digest_of(sealed)} if sealed else {}
             marks |= {f"{SNAPSHOT}{table}": str(number) for table, number in snapshots.items()}
             values = {**model.params, "rounds": model.rounds, "seed": model.seed, **(params or {})}
-            with self._run(name, metrics=metrics, params=values, tags=marks) as run_id:
-                return self._add(
-                    name, model, run_id=run_id, example=input_example, tags=marks, capsule=sealed
+            client, experiment = self._client(), self._experiment(name)
+            with open_run(
+                client, experiment, name=name, metrics=metrics, params=values, tags=marks
+            ) as run_id:
+                added = add_version(
+                    client,
+                    Logged(experiment=experiment, run_id=run_id, name=name),
+                    model,
+                    example=input_example,
+                    tags=marks,
+                    also={CAPSULE_FILE: sealed} if sealed else {},
                 )
+                return _registered(added)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """Every version of ``name``, oldest first; none of a name that was never registered."""
@@ -165,9 +175,7 @@ class Registry:
             raise NoCapsuleError(name, number)
         with self._copy(found, f"/{CAPSULE_FILE}") as file:
             text = file.read_text(encoding="utf-8")
-        return checked_capsule(
-            name, number, text, sha256=found.tags[CAPSULE], digest=found.digest
-        )
+        return checked_capsule(name, number, text, sha256=found.tags[CAPSULE], digest=found.digest)
 
     def delete(self, name: str, number: int) -> None:
         """Forget a version; MLflow keeps its run and files. What is held for it stays held.
@@ -258,73 +266,6 @@ class Registry:
             return str(found.experiment_id)
         files = (self.folder.absolute() / "artifacts" / name).as_uri() if self.uri is None else None
         return client.create_experiment(name, artifact_location=files)
-
-    @contextlib.contextmanager
-    def _run(
-        self,
-        name: str,
-        *,
-        metrics: Mapping[str, float],
-        params: Mapping[str, object],
-        tags: Mapping[str, str],
-    ) -> Iterator[str]:
-        """A run of MLflow with these numbers; failed if what happens inside fails."""
-        client = self._client()
-        from mlflow.entities import Metric, Param
-
-        run = client.create_run(self._experiment(name), tags=dict(tags), run_name=name)
-        run_id, now_ms = run.info.run_id, run.info.start_time
-        try:
-            client.log_batch(
-                run_id,
-                metrics=[Metric(key, float(value), now_ms, 0) for key, value in metrics.items()],
-                params=[Param(key, str(value)) for key, value in params.items()],
-            )
-            yield run_id
-        except BaseException:
-            client.set_terminated(run_id, "FAILED")
-            raise
-        client.set_terminated(run_id)
-
-    def _add(
-        self,
-        name: str,
-        model: TrainedModel,
-        *,
-        run_id: str,
-        example: "pl.DataFrame",
-        tags: Mapping[str, str],
-        capsule: str | None,
-    ) -> RegisteredVersion:
-        """Write the model's files and make them the next version of ``name``."""
-        client = self._client()
-        from mlflow.entities import LoggedModelOutput
-        from mlflow.models import Model
-
-        logged = client.create_logged_model(
-            self._experiment(name), name="model", source_run_id=run_id, model_type="lightgbm"
-        )
-        entry = Model(
-            artifact_path=logged.artifact_location,
-            model_uuid=logged.model_id,
-            model_id=logged.model_id,
-            run_id=run_id,
-        )
-        with TemporaryDirectory() as scratch:
-            also = {CAPSULE_FILE: capsule} if capsule else {}
-            written = write_model(
-                model, Path(scratch) / "model", entry=entry, example=example, also=also
-            )
-            client.log_model_artifacts(logged.model_id, str(written))
-        client.finalize_logged_model(logged.model_id, "READY")
-        client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
-        if not client.search_registered_models(f"name='{name}'"):
-            client.create_registered_model(name)
-        # The location, not `models:/<id>`: that one MLflow looks up in a database of its own in the current directory.
-        version = client.create_model_version(
-            name, source=logged.artifact_location, run_id=run_id, tags=dict(tags)
-        )
-        return _registered(version)
 
     def _read(self, version: RegisteredVersion) -> TrainedModel:
         with self._copy(version) as copy:

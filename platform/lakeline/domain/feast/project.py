@@ -166,7 +166,7 @@ def quiet() -> Iterator[None]:
 @contextmanager
 def readable(house: "Lakehouse") -> Iterator[None]:
     """Turn what Feast, its database and its messages say of a registry that they cannot read into one error."""
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
     from sqlalchemy.exc import SQLAlchemyError
 
     try:

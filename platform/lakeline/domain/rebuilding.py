@@ -1,0 +1,189 @@
+"""Building a model version again from its capsule, and what differs where the result is not the same."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lakeline.domain.node import Node
+from lakeline.errors import DomainError
+from lakeline.lake.holds import tag_of
+from lakeline.lake.past import scan_past
+from lakeline.models.capsule import Capsule
+from lakeline.models.environment import Environment, present_environment
+from lakeline.models.trial import attempt, labelled_rows, learn_until
+from lakeline.window import Window
+
+if TYPE_CHECKING:
+    from lakeline.lake import Lake
+    from lakeline.models.training import TrainingSet
+
+
+class SnapshotGoneError(DomainError):
+    """What a version learned from is no longer in the lake."""
+
+    def __init__(self, asset: str, version: int, table: str, snapshot_id: int, tag: str) -> None:
+        super().__init__(
+            f"{asset}@{version} cannot be built again: table '{table}' has no snapshot {snapshot_id}, which it learned "
+            f"from. Its tag {tag} was taken away and maintenance removed it. Restore the table from a backup, or train again."
+        )
+
+
+class CodeDriftError(DomainError):
+    """The function that trained a version has become another one."""
+
+    def __init__(
+        self, asset: str, version: int, *, then: str, now: str, environment: Environment
+    ) -> None:
+        super().__init__(
+            f"{asset}@{version} was trained by code version {then}, and the code is {now} now. "
+            f"{_where(environment, asset.rpartition('/')[2], version)} "
+            "Add --anyway to build it with the present code and compare."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rebuilt:
+    """What building a version again gave.
+
+    Attributes:
+        digest: SHA-256 of what was trained.
+        rows: Rows that it learned from.
+        content: Hash of them.
+        code_version: Of the function that trained.
+        environment: Where and with what.
+        judged_digest: SHA-256 of the model that was measured; None where none was.
+        metrics: What it was measured at.
+        wall_s: Time that it took.
+    """
+
+    digest: str
+    rows: int
+    content: str
+    code_version: str
+    environment: Environment
+    judged_digest: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Difference:
+    """One thing that is not as it was."""
+
+    what: str
+    then: str
+    now: str
+
+
+def require_same_code(node: Node, version: int, capsule: Capsule) -> None:
+    """Refuse to build a version with other code than trained it.
+
+    Raises:
+        CodeDriftError: It says which commit has that code.
+    """
+    if node.code_version != capsule.code_version:
+        raise CodeDriftError(
+            node.asset,
+            version,
+            then=capsule.code_version,
+            now=node.code_version,
+            environment=capsule.environment,
+        )
+
+
+def require_snapshot(lake: "Lake", version: int, capsule: Capsule) -> None:
+    """Refuse to begin where the data is gone.
+
+    Raises:
+        SnapshotGoneError: It says which snapshot of which table.
+    """
+    table, wanted = lake.find(capsule.data.table), capsule.data.snapshot_id
+    if table is None or table.metadata.snapshot_by_id(wanted) is None:
+        tag = tag_of(capsule.asset.replace("/", "."), version)
+        raise SnapshotGoneError(capsule.asset, version, capsule.data.table, wanted, tag)
+
+
+def rebuild(lake: "Lake", node: Node, capsule: Capsule, *, is_judged: bool = False) -> Rebuilt:
+    """Train again on what the capsule names, with the present code.
+
+    Args:
+        lake: Where the training set is.
+        node: The model asset.
+        capsule: Of the version.
+        is_judged: Whether to train and measure the model of the metrics too.
+
+    Raises:
+        UnknownSnapshotError: The snapshot is gone.
+    """
+    from lakeline.lake.content import content_version
+
+    whole = past_rows(lake, capsule)
+    train = learn_until(whole, capsule.learning, capsule.data.learned_until)
+    model = node.function(train, capsule.seed)
+    judged: dict[str, Any] = _judged(node, capsule, whole) if is_judged else {}
+    return Rebuilt(
+        digest=model.digest,
+        rows=train.frame.height,
+        content=content_version(train.frame),
+        code_version=node.code_version,
+        environment=present_environment(node.function),
+        **judged,
+    )
+
+
+def past_rows(lake: "Lake", capsule: Capsule) -> "TrainingSet":
+    """The labelled rows as the training saw them, in the same order."""
+    data = capsule.data
+    window = Window(start=data.read_from, end=data.read_until)
+    lazy = scan_past(lake.load(data.table), data.snapshot_id, window, columns=data.columns)
+    return labelled_rows(lazy.collect(), capsule.learning, data.read_from, data.read_until)
+
+
+def differences(capsule: Capsule, rebuilt: Rebuilt) -> list[Difference]:
+    """Everything that is not as it was when the version was trained, what weighs most first."""
+    return list(_differences(capsule, rebuilt))
+
+
+def metric_differences(before: Mapping[str, float], rebuilt: Rebuilt) -> list[Difference]:
+    """Metrics that are not exactly what was registered."""
+    return [
+        Difference(what=name, then=str(before.get(name)), now=str(rebuilt.metrics.get(name)))
+        for name in sorted({*before, *rebuilt.metrics})
+        if before.get(name) != rebuilt.metrics.get(name)
+    ]
+
+
+def _differences(capsule: Capsule, rebuilt: Rebuilt) -> Iterator[Difference]:
+    pairs = {
+        "rows": (str(capsule.data.rows), str(rebuilt.rows)),
+        "content of the rows": (capsule.data.content[:12], rebuilt.content[:12]),
+        "code version": (capsule.code_version, rebuilt.code_version),
+    }
+    then, now = capsule.environment.facts(), rebuilt.environment.facts()
+    pairs |= {name: (then.get(name, "-"), now.get(name, "-")) for name in {**then, **now}}
+    for name, (before, after) in pairs.items():
+        if before != after:
+            yield Difference(what=name, then=before, now=after)
+
+
+def _judged(node: Node, capsule: Capsule, whole: "TrainingSet") -> dict[str, Any]:
+    trial = attempt(
+        node.asset,
+        node.function,
+        whole,
+        capsule.learning,
+        until=capsule.data.judged_from,
+        test_until=capsule.data.judged_until,
+        seed=capsule.seed,
+    )
+    return {"judged_digest": trial.model.digest, "metrics": trial.numbers}
+
+
+def _where(environment: Environment, name: str, version: int) -> str:
+    """Where the code is that trained, in words."""
+    if environment.commit is None:
+        return "It was in no git repository, so nothing says where that code is."
+    commit = environment.commit[:12]
+    if environment.is_dirty:
+        return f"It was commit {commit} with uncommitted changes, so perhaps no commit has it as it was."
+    return f"Commit {commit} has that code: git worktree add ../{name}-{version} {commit}."
