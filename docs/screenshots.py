@@ -71,7 +71,7 @@ PICTURES = (
     ),
     Picture(
         name="checks",
-        path="/assets/flights/weather_clean?view=checks",
+        path="/assets/flights/weather_clean?view=checks&checkDetail=contract",
         wait_for="wind_speed_mph.le",
     ),
 )

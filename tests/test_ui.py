@@ -136,7 +136,7 @@ def test_an_asset_shows_its_columns_with_units_and_rules(served, page):
 
 
 def test_checks_show_their_reasons(served, page):
-    page.goto(f"{served.address}/assets/flights/weather_clean?view=checks")
+    page.goto(f"{served.address}/assets/flights/weather_clean?view=checks&checkDetail=contract")
     page.get_by_text("wind_speed_mph=1048").first.wait_for(timeout=60_000)
     page.get_by_text("value removed, row kept in quarantine").first.wait_for(timeout=30_000)
     page.get_by_text("every_hour").first.wait_for(timeout=30_000)
