@@ -55,6 +55,7 @@ mutation($path: [String!]!) {
     runConfigData: {}
   }) { __typename ... on PythonError { message } ... on RunConfigValidationInvalid { errors { message } } }
 }"""
+NEWEST_RUN = "{ runsOrError(limit: 1) { ... on Runs { results { status } } } }"
 BACKFILL = """
 query($id: String!) {
   partitionBackfillOrError(backfillId: $id) {
@@ -143,8 +144,8 @@ def test_checks_show_their_reasons(served, page):
 
 
 def test_the_link_to_a_report_opens_the_report(served, page):
-    page.goto(f"{served.address}/assets/flights/performance?view=overview")
-    link = page.locator("a[href$='flights/performance.html']").first
+    page.goto(f"{served.address}/assets/flights/feature_drift?view=overview")
+    link = page.locator("a[href$='flights/feature_drift.html']").first
     link.wait_for(timeout=60_000)
     page.goto(link.get_attribute("href"))
     page.wait_for_function("document.body.innerText.length > 200", timeout=60_000)
@@ -153,8 +154,12 @@ def test_the_link_to_a_report_opens_the_report(served, page):
 def test_the_health_page_shows_a_table_and_a_picture(served, page):
     launched = served.ask(MATERIALIZE, path=["flights", "health"])["launchRun"]
     assert launched["__typename"] == "LaunchRunSuccess", launched
+    deadline = time.monotonic() + BACKFILL_S
+    while (status := served.ask(NEWEST_RUN)["runsOrError"]["results"][0]["status"]) != "SUCCESS":
+        assert status != "FAILURE" and time.monotonic() < deadline, status  # noqa: PT018 - one condition
+        time.sleep(2)
     page.goto(f"{served.address}/assets/flights/health?view=overview")
-    page.get_by_text("Show Markdown").first.click(timeout=BACKFILL_S * 1000)
+    page.get_by_text("Show Markdown").first.click(timeout=60_000)
     page.get_by_text("complete up to").first.wait_for(timeout=30_000)
     picture = page.locator("img[alt='watermarks over time']").first
     picture.wait_for(timeout=30_000)
