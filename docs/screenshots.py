@@ -61,7 +61,7 @@ PICTURES = (
         wait_for="feature_drift",
         width=2900,
         height=1700,
-        clip=(370, 210, 310, 150),
+        clip=(330, 420, 270, 40),
     ),
     Picture(
         name="asset",
