@@ -119,25 +119,13 @@ from pathlib import Path
 
 import dagster as dg
 
-from benchmarks.bench_reproduce import World, house_in, press
+from benchmarks.bench_reproduce import World, press
+from lakeline.resource import Lakehouse
 
-defs = dg.Definitions(assets=press(World()).assets, resources={"lakehouse": house_in(Path(__file__).parent)})
+defs = dg.Definitions(assets=press(World()).assets, resources={"lakehouse": Lakehouse.in_folder(Path(__file__).parent)})
 """
 
 PROJECT = '[tool.dg.project]\ncode_location_target_module = "press_project"\n'
-
-
-def house_in(folder: Path) -> Lakehouse:
-    """Everything embedded, below a folder."""
-    return Lakehouse(
-        catalog_uri=f"sqlite:///{folder / 'lake/catalog.db'}",
-        warehouse=str(folder / "lake/warehouse"),
-        locks=str(folder / "lake/locks"),
-        ledger_url=f"sqlite:///{folder / 'lake/ledger.db'}",
-        models=str(folder / "models"),
-        reports=str(folder / "reports"),
-        reports_url="http://127.0.0.1:3001",
-    )
 
 
 def main() -> int:
@@ -155,7 +143,7 @@ def main() -> int:
 
 
 def _run(root: Path, commits: int) -> dict[str, Any]:
-    house, world = house_in(root), World()
+    house, world = Lakehouse.in_folder(root), World()
     domain = press(world)
     samples, model = domain.assets[:2]
     last = shift(FIRST, DAYS - 1)

@@ -95,15 +95,7 @@ def by_day(sales: pl.LazyFrame) -> pl.LazyFrame:
 
 def lakehouse(folder: Path) -> Lakehouse:
     """Everything embedded, below a folder."""
-    return Lakehouse(
-        catalog_uri=f"sqlite:///{folder / 'lake/catalog.db'}",
-        warehouse=str(folder / "lake/warehouse"),
-        locks=str(folder / "lake/locks"),
-        ledger_url=f"sqlite:///{folder / 'lake/ledger.db'}",
-        models=str(folder / "models"),
-        reports=str(folder / "reports"),
-        reports_url="http://127.0.0.1:3001",
-    )
+    return Lakehouse.in_folder(folder)
 
 
 @dataclass(frozen=True)

@@ -85,15 +85,7 @@ def test_the_domain_in_the_readme_materializes(tmp_path, monkeypatch):
     monkeypatch.delitem(sys.modules, "readme_domain", raising=False)
     readme_domain = importlib.import_module("readme_domain")
 
-    house = Lakehouse(
-        catalog_uri=f"sqlite:///{tmp_path / 'catalog.db'}",
-        warehouse=str(tmp_path / "warehouse"),
-        locks=str(tmp_path / "locks"),
-        ledger_url=f"sqlite:///{tmp_path / 'ledger.db'}",
-        models=str(tmp_path / "models"),
-        reports=str(tmp_path / "reports"),
-        reports_url="http://127.0.0.1:1",
-    )
+    house = Lakehouse.in_folder(tmp_path)
     tags = {
         "dagster/asset_partition_range_start": "2026-01-01",
         "dagster/asset_partition_range_end": "2026-01-04",

@@ -41,7 +41,7 @@ def definitions(graph: Graph, rules: Rules) -> dg.Definitions:
 
 def _asset(graph: Graph, asset: Asset, rules: Rules) -> dg.AssetsDefinition:
     def build() -> dg.MaterializeResult:  # type: ignore[type-arg]
-        raise NotImplementedError  # the played executor builds
+        raise AssertionError("the played executor builds")
 
     checks = [dg.AssetCheckSpec("drift", asset=asset.name)] if asset.kind == "report" else []
     return dg.asset(

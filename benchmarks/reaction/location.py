@@ -32,15 +32,7 @@ def machines_in(folder: Path) -> Machines:
 
 def lakehouse_in(folder: Path) -> Lakehouse:
     """The lake, the ledger and the registry of a system."""
-    return Lakehouse(
-        catalog_uri=f"sqlite:///{folder / 'lake/catalog.db'}",
-        warehouse=str(folder / "lake/warehouse"),
-        locks=str(folder / "lake/locks"),
-        ledger_url=f"sqlite:///{folder / 'lake/ledger.db'}",
-        models=str(folder / "models"),
-        reports=str(folder / "reports"),
-        reports_url="http://127.0.0.1",
-    )
+    return Lakehouse.in_folder(folder)
 
 
 def resources_in(folder: Path) -> dict[str, object]:

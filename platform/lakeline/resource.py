@@ -43,6 +43,24 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
         description="More properties of the catalog and its files, such as s3.endpoint",
     )
 
+    @classmethod
+    def in_folder(cls, folder: Path, *, reports_url: str = "http://127.0.0.1:3001") -> "Lakehouse":
+        """Everything embedded, below one folder.
+
+        Args:
+            folder: Absolute.
+            reports_url: Address under which its report pages are served.
+        """
+        return cls(
+            catalog_uri=f"sqlite:///{folder / 'lake/catalog.db'}",
+            warehouse=str(folder / "lake/warehouse"),
+            locks=str(folder / "lake/locks"),
+            ledger_url=f"sqlite:///{folder / 'lake/ledger.db'}",
+            models=str(folder / "models"),
+            reports=str(folder / "reports"),
+            reports_url=reports_url,
+        )
+
     @property
     def lake(self) -> "Lake":
         """The Iceberg tables; one connection a process and catalog."""

@@ -31,8 +31,6 @@ from lakeline.ledger import Input
 from lakeline.window import Window, contiguous
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from lakeline.ledger import Current
     from lakeline.publishing import Provenance, Publication
     from lakeline.resource import Lakehouse
@@ -119,8 +117,6 @@ def _build_window(
         yield from (check.result() for check in rows.checks)
         raise CheckFailedError(node.asset, stopping)
     frames = frames_of(node.asset, rows.frame)
-    if node.entities and isinstance(frames, Iterator):
-        frames = _together(frames)
     try:
         done = publish(
             house.lake,
@@ -135,15 +131,11 @@ def _build_window(
     except AuditError as error:
         yield failed_contract_check(error)
         raise
-    if node.entities and not isinstance(frames, Iterator):
-        measure(house, node, frames, done)
+    if node.entities:
+        # What was streamed, or lost rows to the audit, is read back a day at a time.
+        whole = None if isinstance(frames, Iterator) or done.violations else frames
+        measure(house, node, done.versions, whole)
     return _Built(done=done, rows=rows, handles=handles, watermark=origin.of(keys[-1]).watermark)
-
-
-def _together(frames: "Iterator[pl.DataFrame]") -> "pl.DataFrame":
-    import polars as pl
-
-    return pl.concat(frames)
 
 
 def _told(
@@ -230,7 +222,7 @@ def call(
         handle.argument() if isinstance(handle, ModelHandle) else handle
         for handle in handles[: len(handles) - len(served.views)]
     ]
-    features = Features(tables=tuple(views), on_demand=served.on_demand, reader=node, house=house)
+    features = Features(tables=tuple(views), served=served, reader=node, house=house)
     labelled: Labelled | None = node.extras.get("labelled")
     if served and labelled is None:
         given.append(features)

@@ -11,7 +11,8 @@ from lakeline.domain.core import Decorator, DomainCore
 from lakeline.domain.declared import require_times
 from lakeline.domain.factory import Function
 from lakeline.domain.features import Feature
-from lakeline.domain.labels import LEAK_CHECKS, Labelled, require_columns
+from lakeline.domain.labels import Labelled, require_columns
+from lakeline.domain.leaks import LEAK_CHECKS
 from lakeline.domain.node import nodes_of
 from lakeline.domain.parity_report import PARITY, make_parity_asset, parity_node
 from lakeline.domain.reads import Dependency, as_read

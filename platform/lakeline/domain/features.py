@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import dagster as dg
-
 from lakeline.domain.handles import Table
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Dependency, Read, as_read
@@ -86,14 +84,14 @@ class Features:
     """The declared features of one run, pinned to the snapshots that it found.
 
     Attributes:
-        tables: Handle of each feature view.
-        on_demand: What is computed from the rows.
+        tables: Handle of each feature view of ``served``.
+        served: What the reader declares.
         reader: The asset that joins them.
         house: Where the tables are.
     """
 
     tables: tuple[Table, ...]
-    on_demand: tuple[OnDemand, ...]
+    served: Joined
     reader: Node
     house: "Lakehouse"
 
@@ -121,28 +119,15 @@ class Features:
 
     def _check(self, rows: "pl.DataFrame", at: str) -> None:
         keys = [key for table in self.tables for key in table.node.entities]
-        asked = [name for one in self.on_demand for name in one.request]
+        asked = [name for one in self.served.on_demand for name in one.request]
         needed = dict.fromkeys([at, *keys, *asked])
         if missing := [name for name in needed if name not in rows.columns]:
             raise ColumnsMissingError(f"What '{self.reader.asset}' joins features to", missing, rows.columns)  # fmt: skip
         clashes = {
             feature: [f"view '{view}'", "the rows"]
-            for view, features in self.names.items()
+            for view, features in self.served.names.items()
             for feature in features
             if feature in rows.columns
         }
         if clashes:
             raise FeatureClashError(clashes)
-
-    @property
-    def names(self) -> dict[str, tuple[str, ...]]:
-        """Features of each view by the view's name."""
-        stored = {one.node.name: features_of(one.node) for one in self.tables}
-        return stored | {one.name: one.features for one in self.on_demand}
-
-
-def as_views(assets: Sequence[dg.AssetsDefinition]) -> list[Node]:
-    """Nodes of those assets that are feature views."""
-    from lakeline.domain.node import nodes_of
-
-    return [node for node in nodes_of(assets).values() if node.entities]

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakeline.contract import Contract
-from lakeline.domain.outcome import Rows
+from lakeline.domain.leaks import leak_checks
+from lakeline.domain.outcome import Rows, frames_of
 from lakeline.errors import DomainError, names
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ class Labelled:
         """The rows with their features, and with labels only where they were known; with what the leak checks found."""
         import polars as pl
 
-        from lakeline.domain.leaks import leak_checks
-
-        found = features.join(rows.frame, at=self.at)
+        frames = frames_of(features.reader.asset, rows.frame)
+        whole = frames if isinstance(frames, pl.DataFrame) else pl.concat(frames)
+        found = features.join(whole, at=self.at)
         is_known = pl.col(self.known).is_not_null()
         found = found.with_columns(pl.when(is_known).then(pl.col(self.label)).alias(self.label))
         kept = found.select(list(features.reader.columns.columns))
@@ -58,7 +59,3 @@ def require_columns(asset: str, contract: type[Contract], wanted: Sequence[str])
     missing = [name for name in wanted if name not in contract.columns]
     if missing:
         raise LabelColumnsError(asset, missing, list(contract.columns))
-
-
-LEAK_CHECKS = ("future", "leakage")
-"""Checks of every training set: nothing known only after the decision, and no feature that knows the label's future."""

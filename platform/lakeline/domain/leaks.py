@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from lakeline.domain.labels import Labelled
     from lakeline.features.strength import FeatureStrength
 
-FUTURE, LEAKAGE = "future", "leakage"
+FUTURE, LEAKAGE = LEAK_CHECKS = ("future", "leakage")
+"""Checks of every training set: nothing known only after the decision, and no feature that knows the label's future."""
 DAYS = 30
 """Newest days of a run that the strengths of features are measured on."""
 FEWEST_DAYS = 7
@@ -64,7 +65,7 @@ def _leakage(labelled: "Labelled", rows: "pl.DataFrame", features: "Features") -
     sources = [table.features() for table in features.tables]
     delay = {source.name: knowledge_delay(source) for source in sources}
     first, second = earlier_features(chosen, sources, at=labelled.at, delay=delay)
-    names = [name for held in features.names.values() for name in held]
+    names = [name for held in features.served.names.values() for name in held]
     found = strengths(
         chosen, first, still_earlier=second, features=names, label=labelled.label, at=labelled.at
     )

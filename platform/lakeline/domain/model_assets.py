@@ -1,6 +1,7 @@
 """The decorators for models and for what watches them: reports, and the page of the domain's health."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -71,6 +72,11 @@ class ModelAssets(DomainCore):
             refit=refit,
         )
 
+        policy = partial(
+            policy_of, self.name, retrain_on=retrain_on, cooldown=cooldown, at_most=at_most
+        )
+        rules = partial(gate_rules, metric=metric, holdout=holdout)
+
         def declare(function: Function) -> dg.AssetsDefinition:
             node = self._nodes.of_function(
                 function,
@@ -81,24 +87,24 @@ class ModelAssets(DomainCore):
                 more=(learning,),
                 deps=settings.get("deps", ()),
             )
-            node.extras["learning"] = learning
-            rules = gate_rules(node.asset, metric=metric, holdout=holdout)
-            node.extras["gate"] = rules
-            node.extras["retrain"] = policy_of(
-                self.name,
-                node.asset,
-                retrain_on=retrain_on,
-                cooldown=cooldown,
-                at_most=at_most,
-                gate=rules,
+            gate = rules(node.asset)
+            node.extras.update(
+                learning=learning, gate=gate, retrain=policy(model=node.asset, gate=gate)
             )
-            asset = make_model_asset(
-                node, self._settings(node.asset, kinds, MODEL_CHECKS, settings)
-            )
-            self.assets.append(asset)
-            return asset
+            return self._add_model(node, self._settings(node.asset, kinds, MODEL_CHECKS, settings))
 
         return declare
+
+    def _add_model(self, node: Node, settings: Settings) -> dg.AssetsDefinition:
+        """The asset of a model, which a person may configure at launch."""
+        asset = make_asset(
+            node,
+            settings,
+            lambda context: build_model(context, node, TrainingConfig(**context.op_config)),
+            config=TrainingConfig,
+        )
+        self.assets.append(asset)
+        return asset
 
     def report(
         self,
@@ -148,13 +154,3 @@ class ModelAssets(DomainCore):
         asset = health_asset(self.name, self.assets, owner=owner or self.owner, tags=tags or {})
         self.assets.append(asset)
         return asset
-
-
-def make_model_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
-    """The asset of a model, which a person may configure at launch."""
-    return make_asset(
-        node,
-        settings,
-        lambda context: build_model(context, node, TrainingConfig(**context.op_config)),
-        config=TrainingConfig,
-    )

@@ -9,21 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.build import as_failure
 from lakeline.domain.code_version import fingerprint
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node, node_of
 from lakeline.domain.outcome import Check
 from lakeline.domain.reads import Read
-from lakeline.domain.recording import Outcome, record_build
-from lakeline.domain.reporting import watched
-from lakeline.domain.results import skipped
-from lakeline.domain.selection import to_build
+from lakeline.domain.recording import Outcome
+from lakeline.domain.single import Made, build_single
 from lakeline.freshness.retraining import FAILED, WATCHED_CHECK
 from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Input
-from lakeline.meter import Meter
 
 if TYPE_CHECKING:
     from lakeline.features.parity import FeatureParity, Parity
@@ -75,28 +71,24 @@ def failed_parity(ledger: "Ledger", views: Sequence[Node]) -> list[str]:
 
 def build_parity(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
     """Run a parity report."""
-    with as_failure(context):
-        house: Lakehouse = context.resources.lakehouse
-        meter = Meter()
-        seen = house.ledger.current(node.asset, [WHOLE])
-        if not to_build(house.ledger, node, [WHOLE], context.run.tags):
-            yield from skipped(context, [WHOLE], seen)
-            return
-        handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
-        found = compared(house, handle)
-        check = _check(found)
-        house.ledger.set_states([watched(node.asset, check)], now=dt.datetime.now(dt.UTC))
-        said = "\n".join(str(one) for one in found)
-        version = hashlib.sha256(said.encode()).hexdigest()[:32]
-        outcome = Outcome(
-            version=version, watermark=handle.watermark(WHOLE), rows=0, size_bytes=len(said)
-        )
-        inputs = (*handle.inputs(WHOLE), *_online_input(house, node.reads[1].node))
-        record_build(house.ledger, node, outcome, inputs, run_id=context.run.run_id, meter=meter)
-        yield check.result()
-        yield dg.MaterializeResult(
-            value=None, metadata=_metadata(found), data_version=dg.DataVersion(version)
-        )
+    yield from build_single(context, node, lambda house: _made(house, node))
+
+
+def _made(house: "Lakehouse", node: Node) -> Made:
+    handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
+    found = compared(house, handle)
+    said = "\n".join(str(one) for one in found)
+    return Made(
+        outcome=Outcome(
+            version=hashlib.sha256(said.encode()).hexdigest()[:32],
+            watermark=handle.watermark(WHOLE),
+            rows=0,
+            size_bytes=len(said),
+        ),
+        inputs=(*handle.inputs(WHOLE), *_online_input(house, node.reads[1].node)),
+        checks=(_check(found),),
+        metadata=_metadata(found),
+    )
 
 
 def compared(house: "Lakehouse", handle: Table) -> "list[Parity]":

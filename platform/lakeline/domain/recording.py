@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakeline.domain.model_handle import ModelHandle
 from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Build, Input
 
 if TYPE_CHECKING:
-    from lakeline.domain.handles import Table
     from lakeline.domain.node import Node
     from lakeline.ledger import Ledger
     from lakeline.meter import Meter
@@ -36,26 +34,12 @@ def record(
     ledger: "Ledger",
     node: "Node",
     outcome: Outcome,
-    handles: "Sequence[Table | ModelHandle]",
-    *,
-    run_id: str,
-    meter: "Meter",
-) -> None:
-    """Make an outcome the present one of an asset, in one transaction: a crash leaves all of it or nothing."""
-    inputs = tuple(one for handle in handles for one in handle.inputs(WHOLE))
-    record_build(ledger, node, outcome, inputs, run_id=run_id, meter=meter)
-
-
-def record_build(
-    ledger: "Ledger",
-    node: "Node",
-    outcome: Outcome,
     inputs: Sequence[Input],
     *,
     run_id: str,
     meter: "Meter",
 ) -> None:
-    """As `record`, for inputs that no handle noted."""
+    """Make an outcome the present one of an asset, in one transaction: a crash leaves all of it or nothing."""
     build = Build(
         asset=node.asset,
         partition=WHOLE,

@@ -1,24 +1,20 @@
 """The asset that registers what a domain declares with Feast, and does so again when that has changed."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.build import as_failure
 from lakeline.domain.code_version import fingerprint
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.factory import computed
 from lakeline.domain.features import Joined
 from lakeline.domain.node import Node
-from lakeline.domain.recording import Outcome, record
-from lakeline.domain.results import skipped
-from lakeline.domain.selection import to_build
+from lakeline.domain.recording import Outcome
+from lakeline.domain.single import Made, build_single
 from lakeline.features.on_demand import OnDemand
-from lakeline.lake.partitions import WHOLE
-from lakeline.meter import Meter
 
 if TYPE_CHECKING:
     from lakeline.domain.feast.objects import Objects
@@ -69,33 +65,28 @@ def make_registry_asset(
     on_demand: Sequence[OnDemand],
 ) -> dg.AssetsDefinition:
     """The asset of such a node."""
-    return make_asset(node, settings, lambda context: _build(context, node, nodes, on_demand))
+    return make_asset(
+        node,
+        settings,
+        lambda context: build_single(
+            context, node, lambda house: _made(house, node, nodes, on_demand)
+        ),
+    )
 
 
-def _build(
-    context: dg.AssetExecutionContext,
-    node: Node,
-    nodes: Mapping[str, Node],
-    on_demand: Sequence[OnDemand],
-) -> Iterator[Any]:
-    with as_failure(context):
-        house: Lakehouse = context.resources.lakehouse
-        meter = Meter()
-        seen = house.ledger.current(node.asset, [WHOLE])
-        if not to_build(house.ledger, node, [WHOLE], context.run.tags):
-            yield from skipped(context, [WHOLE], seen)
-            return
-        from lakeline.domain.feast.objects import objects_of
-        from lakeline.domain.feast.project import apply
+def _made(
+    house: "Lakehouse", node: Node, nodes: Mapping[str, Node], on_demand: Sequence[OnDemand]
+) -> Made:
+    from lakeline.domain.feast.objects import objects_of
+    from lakeline.domain.feast.project import apply
 
-        objects = objects_of(nodes.values(), on_demand)
-        apply(house, node.domain, objects)
-        version = hashlib.sha256(node.code_version.encode()).hexdigest()[:32]
-        outcome = Outcome(version=version, watermark=None, rows=0, size_bytes=0)
-        record(house.ledger, node, outcome, [], run_id=context.run.run_id, meter=meter)
-        yield dg.MaterializeResult(
-            value=None, metadata=_metadata(objects), data_version=dg.DataVersion(version)
-        )
+    objects = objects_of(nodes.values(), on_demand)
+    apply(house, node.domain, objects)
+    version = hashlib.sha256(node.code_version.encode()).hexdigest()[:32]
+    return Made(
+        outcome=Outcome(version=version, watermark=None, rows=0, size_bytes=0),
+        metadata=_metadata(objects),
+    )
 
 
 def _metadata(objects: "Objects") -> dict[str, Any]:

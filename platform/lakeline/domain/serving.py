@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
-from lakeline.domain.build import as_failure
 from lakeline.domain.code_version import fingerprint
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.factory import NodeFactory, promise
@@ -17,12 +16,10 @@ from lakeline.domain.features import features_of
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node, node_of
 from lakeline.domain.reads import latest
-from lakeline.domain.recording import Outcome, record
-from lakeline.domain.results import skipped
-from lakeline.domain.selection import to_build
+from lakeline.domain.recording import Outcome
+from lakeline.domain.single import Made, build_single
 from lakeline.errors import DomainError
 from lakeline.lake.partitions import WHOLE
-from lakeline.meter import Meter
 from lakeline.window import Window
 
 if TYPE_CHECKING:
@@ -126,28 +123,25 @@ def _types(node: Node, names: Any, kinds: dict[str, Any], known: dict[str, str])
 
 def build_online(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
     """Run an online asset."""
-    with as_failure(context):
-        house: Lakehouse = context.resources.lakehouse
-        meter = Meter()
-        seen = house.ledger.current(node.asset, [WHOLE])
-        if not to_build(house.ledger, node, [WHOLE], context.run.tags):
-            yield from skipped(context, [WHOLE], seen)
-            return
-        handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
-        now = getattr(context.resources, CLOCK).clock.now()
-        present = {key: handle.current[key].version for key in handle.upstream(WHOLE)}
-        done = push(house, handle, present, now)
-        outcome = Outcome(
+    now = getattr(context.resources, CLOCK).clock.now()
+    yield from build_single(context, node, lambda house: _made(house, node, now))
+
+
+def _made(house: "Lakehouse", node: Node, now: dt.datetime) -> Made:
+    handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
+    present = {key: handle.current[key].version for key in handle.upstream(WHOLE)}
+    done = push(house, handle, present, now)
+    handle.record(list(handle.node.columns.columns))
+    return Made(
+        outcome=Outcome(
             version=hashlib.sha256(repr(sorted(present.items())).encode()).hexdigest()[:32],
             watermark=handle.watermark(WHOLE),
             rows=done.rows,
             size_bytes=0,
-        )
-        handle.record(list(handle.node.columns.columns))
-        record(house.ledger, node, outcome, [handle], run_id=context.run.run_id, meter=meter)
-        yield dg.MaterializeResult(
-            value=None, metadata=_metadata(done), data_version=dg.DataVersion(outcome.version)
-        )
+        ),
+        inputs=handle.inputs(WHOLE),
+        metadata=_metadata(done),
+    )
 
 
 def push(

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -18,15 +18,14 @@ from lakeline.domain.champion import (
     in_service,
     keep_champion,
     note_refused,
-    version_of,
 )
 from lakeline.domain.features import Joined
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node
-from lakeline.domain.outcome import Check
 from lakeline.domain.parity_report import failed_parity
 from lakeline.domain.results import skipped
 from lakeline.domain.selection import to_build
+from lakeline.domain.training_result import Verdict, checks, materialization
 from lakeline.errors import DomainError, names
 from lakeline.freshness.retraining import Training, fingerprint, note_training
 from lakeline.lake.partitions import WHOLE
@@ -45,7 +44,6 @@ from lakeline.models.registry import LEARNED_UNTIL
 from lakeline.models.trial import (
     GateRules,
     Learning,
-    Trial,
     attempt,
     columns_to_read,
     labelled_rows,
@@ -56,7 +54,7 @@ from lakeline.models.trial import (
 
 if TYPE_CHECKING:
     from lakeline.models.registry import RegisteredVersion
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.training import TrainingSet
     from lakeline.resource import Lakehouse
 
 EXAMPLE_ROWS = 5
@@ -87,29 +85,6 @@ class NoChampionError(DomainError):
         )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Verdict:
-    """What became of one training.
-
-    Attributes:
-        final: The model to register: the challenger, or what was refitted in its place.
-        learned: The rows that it learned from.
-        champion: The version that it was compared with.
-        known_ts: End of the newest day that it could read.
-        columns: What was read of the training set.
-        seed: Seed of the training.
-    """
-
-    trial: Trial
-    decision: GateDecision
-    final: "TrainedModel"
-    learned: "TrainingSet"
-    champion: "RegisteredVersion | None"
-    known_ts: dt.datetime
-    columns: tuple[str, ...]
-    seed: int
-
-
 def build_model(
     context: dg.AssetExecutionContext, node: Node, config: TrainingConfig
 ) -> Iterator[Any]:
@@ -126,10 +101,10 @@ def build_model(
         verdict = _tried(house, node, handle, config, champion)
         version = _register(house, node, verdict, handle)
         _settle(house, node, verdict, version, _build(context, node, verdict, handle), meter)
-        yield from _checks(verdict)
+        yield from checks(verdict)
         if champion is None and not verdict.decision.promoted:
             raise NoChampionError(node.asset, verdict.decision.reason)
-        yield _materialization(house, node, verdict, version)
+        yield materialization(house, node, verdict, version)
 
 
 def _tried(
@@ -138,7 +113,7 @@ def _tried(
     handle: Table,
     config: TrainingConfig,
     champion: "RegisteredVersion | None",
-) -> _Verdict:
+) -> Verdict:
     """Train a challenger, and let the gate decide; the winner is trained again on every day, if the model says so."""
     learning: Learning = node.extras["learning"]
     rules = _rules(node, config)
@@ -164,7 +139,7 @@ def _tried(
     if decision.promoted and learning.refit and not config.train_until:
         learned = learn_until(whole, learning, whole.end)
         final = node.function(learned, config.seed)
-    return _Verdict(
+    return Verdict(
         trial=trial,
         decision=decision,
         final=final,
@@ -211,7 +186,7 @@ def _columns(node: Node, handle: Table, held: Contender | None) -> tuple[str, ..
 
 
 def _register(
-    house: "Lakehouse", node: Node, verdict: _Verdict, handle: Table
+    house: "Lakehouse", node: Node, verdict: Verdict, handle: Table
 ) -> "RegisteredVersion":
     trial, learned = verdict.trial, verdict.learned
     snapshots = (
@@ -250,9 +225,7 @@ def _register(
     return version
 
 
-def _build(
-    context: dg.AssetExecutionContext, node: Node, verdict: _Verdict, handle: Table
-) -> Build:
+def _build(context: dg.AssetExecutionContext, node: Node, verdict: Verdict, handle: Table) -> Build:
     return Build(
         asset=node.asset,
         partition=WHOLE,
@@ -269,7 +242,7 @@ def _build(
 def _settle(
     house: "Lakehouse",
     node: Node,
-    verdict: _Verdict,
+    verdict: Verdict,
     version: "RegisteredVersion",
     build: Build,
     meter: Meter,
@@ -295,45 +268,3 @@ def _settle(
     read = fingerprint((one.asset, one.partition, one.version) for one in build.inputs)
     training = Training(verdict.known_ts, read, node.code_version)
     note_training(house.ledger, node.asset, training)
-
-
-def _checks(verdict: _Verdict) -> Iterator[dg.AssetCheckResult]:
-    trial, decision = verdict.trial, verdict.decision
-    against = ", ".join(f"{name} {one.auc:.3f}" for name, one in trial.baselines.items())
-    yield Check(
-        name="beats_baselines",
-        passed=trial.beats_baselines,
-        description=f"AUC {trial.metrics.auc:.3f} on {trial.metrics.rows} later rows, against {against}.",
-        numbers=trial.numbers,
-    ).result()
-    yield Check(
-        name="gate",
-        passed=decision.promoted,
-        description=f"{'Promoted' if decision.promoted else 'Refused'}: {decision.reason}.",
-        is_blocking=verdict.champion is None,
-        numbers={"metric": decision.metric, **decision.numbers},
-    ).result()
-
-
-def _materialization(
-    house: "Lakehouse", node: Node, verdict: _Verdict, version: "RegisteredVersion"
-) -> dg.MaterializeResult[None]:
-    trial, learned, decision = verdict.trial, verdict.learned, verdict.decision
-    champion = version if decision.promoted or verdict.champion is None else verdict.champion
-    metadata: dict[str, Any] = {
-        **trial.numbers,
-        "model_version": version.version,
-        "champion": champion.version,
-        "is_champion": decision.promoted,
-        "gate": decision.reason,
-        "train_rows": learned.frame.height,
-        "train_days": f"{learned.start:%Y-%m-%d} to {learned.end:%Y-%m-%d}",
-        "evaluated_days": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
-        "mlflow_run": version.run_id,
-    }
-    held = house.ledger.current(node.asset)[WHOLE]
-    if held.watermark is not None:
-        metadata["watermark"] = dg.MetadataValue.timestamp(held.watermark)
-    return dg.MaterializeResult(
-        value=None, metadata=metadata, data_version=dg.DataVersion(version_of(champion))
-    )

@@ -25,6 +25,22 @@ if TYPE_CHECKING:
 OnRead = Callable[[Sequence[str]], None]
 """Told the columns that an engine really fetches, each time it does."""
 
+DUCKDB_TYPES = {
+    "boolean": "BOOLEAN",
+    "int": "INTEGER",
+    "long": "BIGINT",
+    "float": "FLOAT",
+    "double": "DOUBLE",
+    "date": "DATE",
+    "time": "TIME",
+    "timestamp": "TIMESTAMP",
+    "timestamptz": "TIMESTAMPTZ",
+    "string": "VARCHAR",
+    "binary": "BLOB",
+    "uuid": "UUID",
+}
+"""DuckDB's type for each of Iceberg's without parameters."""
+
 
 class UnknownColumnError(LakeError):
     """A read asks for columns that the table does not have."""
@@ -179,21 +195,7 @@ def _duckdb_type(kind: "IcebergType") -> str:
 
     if isinstance(kind, DecimalType):
         return f"DECIMAL({kind.precision},{kind.scale})"
-    known = {
-        "boolean": "BOOLEAN",
-        "int": "INTEGER",
-        "long": "BIGINT",
-        "float": "FLOAT",
-        "double": "DOUBLE",
-        "date": "DATE",
-        "time": "TIME",
-        "timestamp": "TIMESTAMP",
-        "timestamptz": "TIMESTAMPTZ",
-        "string": "VARCHAR",
-        "binary": "BLOB",
-        "uuid": "UUID",
-    }
-    return known[str(kind)]
+    return DUCKDB_TYPES[str(kind)]
 
 
 def let_duckdb_read(connection: "duckdb.DuckDBPyConnection", io: "FileIO", path: str) -> None:

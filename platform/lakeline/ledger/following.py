@@ -221,12 +221,10 @@ class FreshnessRecords(LedgerBase):
         with self._database.write() as connection:
             statistics.set_statistics(connection, asset, by_partition)
 
-    def statistics(
-        self, asset: str, partitions: Collection[str] | None = None
-    ) -> dict[str, tuple[str, bytes]]:
-        """What was kept so, of all partitions or of some, sorted by partition."""
+    def statistics(self, asset: str, newest: int) -> dict[str, tuple[str, bytes]]:
+        """What was kept so of so many of the newest partitions, sorted by partition."""
         with self._database.read() as connection:
-            return statistics.statistics_of(connection, asset, partitions)
+            return statistics.statistics_of(connection, asset, newest)
 
     # --- cost ---------------------------------------------------------------------------------
 

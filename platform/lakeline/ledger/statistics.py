@@ -1,6 +1,6 @@
 """Statistics of the values of a partition, kept as bytes beside its version; what they hold is their writer's business."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 import sqlalchemy as sa
 
@@ -27,14 +27,16 @@ def set_statistics(
 
 
 def statistics_of(
-    connection: sa.Connection, asset_name: str, partitions: Collection[str] | None
+    connection: sa.Connection, asset_name: str, newest: int
 ) -> dict[str, tuple[str, bytes]]:
-    """Version and statistics by partition, sorted; of all partitions where none are given."""
+    """Version and statistics of the partitions with the greatest names, sorted."""
     statement = (
         sa.select(word.c.text, statistics.c.version, statistics.c.content)
         .join_from(statistics, asset, asset.c.id == statistics.c.asset_id)
         .join(word, word.c.id == statistics.c.part_id)
         .where(asset.c.name == asset_name)
+        .order_by(word.c.text.desc())
+        .limit(newest)
     )
     found = {key: (version, content) for key, version, content in connection.execute(statement)}
-    return {key: found[key] for key in sorted(found) if partitions is None or key in partitions}
+    return {key: found[key] for key in sorted(found)}

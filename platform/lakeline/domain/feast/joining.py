@@ -39,14 +39,16 @@ def historical(features: Features, rows: "pl.DataFrame", *, at: str) -> "pl.Data
     from lakeline.domain.feast.project import require_applied, store_of
 
     house, project = features.house, features.reader.domain
-    objects = objects_of([table.node for table in features.tables], features.on_demand)
+    objects = objects_of([table.node for table in features.tables], features.served.on_demand)
     require_applied(house, project, objects)
     pins = {one.node.table: one.snapshot_id for one in features.tables if one.snapshot_id}
     keys = [key for table in features.tables for key in table.node.entities]
-    asked = [name for one in features.on_demand for name in one.request]
+    asked = [name for one in features.served.on_demand for name in one.request]
     columns = dict.fromkeys(name for name in (*keys, *asked) if name != MOMENT)
     entity_rows = rows.select(*columns, pl.col(at).alias(MOMENT))
-    wanted = {f"{view}:{name}": name for view, names in features.names.items() for name in names}
+    wanted = {
+        f"{view}:{name}": name for view, names in features.served.names.items() for name in names
+    }
     job = store_of(house, project, pins).get_historical_features(
         entity_df=entity_rows.to_arrow(), features=list(wanted)
     )

@@ -2,27 +2,14 @@
 
 from typing import TYPE_CHECKING
 
+from lakeline.lake.read import DUCKDB_TYPES
+
 if TYPE_CHECKING:
     from pyiceberg.types import IcebergType
 
 DATE = "date"
 MOMENTS = ("timestamptz", "timestamp", DATE)
 """Iceberg types that can say when; those without a zone are in UTC."""
-
-_DUCKDB = {
-    "boolean": "BOOLEAN",
-    "int": "INTEGER",
-    "long": "BIGINT",
-    "float": "FLOAT",
-    "double": "DOUBLE",
-    "date": "DATE",
-    "time": "TIME",
-    "timestamp": "TIMESTAMP",
-    "timestamptz": "TIMESTAMPTZ",
-    "string": "VARCHAR",
-    "binary": "BLOB",
-    "uuid": "UUID",
-}
 
 
 def duckdb_type(kind: "IcebergType") -> str | None:
@@ -42,7 +29,7 @@ def duckdb_type(kind: "IcebergType") -> str | None:
         return "STRUCT(" + ", ".join(f'"{name}" {inner}' for name, inner in parts) + ")"
     if isinstance(kind, MapType):
         return None
-    return _DUCKDB.get(str(kind))
+    return DUCKDB_TYPES.get(str(kind))
 
 
 def key_kind(duckdb_type: str) -> str:
