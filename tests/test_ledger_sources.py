@@ -165,3 +165,11 @@ def test_states_are_found_by_name_and_by_asset(ledger: Ledger) -> None:
     assert [one.name for one in ledger.states(asset=CLEAN)] == ["check:drift", "alert:late"]
     assert [one.asset for one in ledger.states(name="alert:late", asset=CLEAN)] == [CLEAN]
     assert ledger.states(name="nothing") == []
+
+
+def test_statistics_are_kept_by_partition_and_the_newest_are_given(ledger: Ledger) -> None:
+    ledger.set_statistics(RAW, {DAY1: ("r1", b"\x00one"), DAY2: ("r1", b"two")})
+    ledger.set_statistics(RAW, {DAY2: ("r2", b"two again")})
+    assert ledger.statistics(RAW, 9) == {DAY1: ("r1", b"\x00one"), DAY2: ("r2", b"two again")}
+    assert ledger.statistics(RAW, 1) == {DAY2: ("r2", b"two again")}
+    assert ledger.statistics(CLEAN, 1) == {}
