@@ -10,6 +10,7 @@ def defs() -> dg.Definitions:
     from lakeline.domain import load_domain
     from resources import build_resources, load_settings
     from sensors.freshness import freshness_checks, freshness_sensor
+    from sensors.pods import pods_sensor
 
     settings = load_settings()
     domains = [load_domain(package) for package in (flights,)]
@@ -21,7 +22,7 @@ def defs() -> dg.Definitions:
         assets=assets,
         jobs=[everything],
         asset_checks=[freshness_checks(assets)],
-        sensors=[freshness_sensor(assets, settings)],
+        sensors=[freshness_sensor(assets, settings), pods_sensor(settings)],
         resources=build_resources(settings),
         executor=dg.in_process_executor,
     )

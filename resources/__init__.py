@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Any
 
 from assets.flights.archive import FlightArchive
+from lakeline.compute.profile import Pods
 from lakeline.deployment import Deployment, Timepiece
 from lakeline.freshness.channels import Channel, LogChannel, SlackChannel, WebhookChannel
 from lakeline.resource import Lakehouse
-from resources.settings import PREFIX, Settings, load_settings
+from resources.settings import PREFIX, Settings, listed, load_settings
 
 __all__ = ["Settings", "alert_channels", "build_resources", "load_settings"]
 
@@ -55,6 +56,27 @@ def lakehouse(settings: Settings) -> Lakehouse:
         feature_registry=settings.feature_registry,
         online_store=settings.online_store,
         catalog_properties=settings.catalog_properties,
+        compute=settings.compute,
+        pods=pods(settings),
+    )
+
+
+def pods(settings: Settings) -> Pods:
+    """How pods are made in this deployment's cluster."""
+    labels = [one.partition("=") for one in listed(settings.pods_spot_selector)]
+    return Pods(
+        image=settings.pods_image,
+        namespace=settings.pods_namespace,
+        kubeconfig=settings.pods_kubeconfig,
+        context=settings.pods_context,
+        service_account=settings.pods_service_account,
+        env_from=listed(settings.pods_env_from),
+        gpu_tolerations=listed(settings.pods_gpu_tolerations),
+        spot_selector={key: value for key, _, value in labels},
+        spot_tolerations=listed(settings.pods_spot_tolerations),
+        start_timeout_s=settings.pods_start_timeout_s,
+        preemptions=settings.pods_preemptions,
+        grace_s=settings.pods_grace_s,
     )
 
 

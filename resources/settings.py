@@ -7,10 +7,12 @@ import datetime as dt
 import difflib
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 
+from lakeline.compute.declaration import toleration_of
 from lakeline.errors import SettingsError
 
 PREFIX = "LAKELINE_"
@@ -89,6 +91,50 @@ class Settings(BaseModel):
     runs_at_once: int = Field(
         default=2, gt=0, description="Runs under way at once, those of people included"
     )
+    compute: Literal["local", "kubernetes"] = Field(
+        default="local",
+        description="Where assets with compute= are built: processes of this machine, or pods",
+    )
+    pods_image: str = Field(
+        default="", description="Image of the pods; empty: that of the pod that launches them"
+    )
+    pods_namespace: str = Field(
+        default="", description="Namespace of the pods; empty: the launching pod's, else default"
+    )
+    pods_kubeconfig: str = Field(
+        default="", description="Kubeconfig file; empty: the pod's own service account"
+    )
+    pods_context: str = Field(
+        default="", description="Context of the kubeconfig; empty: its present one"
+    )
+    pods_service_account: str = Field(
+        default="", description="Service account of the pods; empty: the launching pod's"
+    )
+    pods_env_from: str = Field(
+        default="",
+        description="configmap/NAME and secret/NAME, with commas, whose entries are the pods' environment",
+    )
+    pods_gpu_tolerations: str = Field(
+        default="nvidia.com/gpu:NoSchedule",
+        description="Taints of GPU nodes, key=value:NoSchedule, with commas",
+    )
+    pods_spot_selector: str = Field(
+        default="",
+        description="Labels of nodes that may be taken away, key=value, with commas",
+    )
+    pods_spot_tolerations: str = Field(
+        default="",
+        description="Taints of nodes that may be taken away, key=value:NoSchedule, with commas",
+    )
+    pods_start_timeout_s: float = Field(
+        default=900, gt=0, description="Longest wait for a node that can take a pod, seconds"
+    )
+    pods_preemptions: int = Field(
+        default=5, ge=0, description="Times that a pod is started again after it was taken away"
+    )
+    pods_grace_s: int = Field(
+        default=30, ge=0, description="Time that a pod has to end when it is taken away, seconds"
+    )
     replay_start: str = Field(
         default="", description="First moment of a replay, ISO 8601; empty: no replay"
     )
@@ -110,6 +156,29 @@ class Settings(BaseModel):
     def _is_web_address(cls, value: str) -> str:
         if value and not value.startswith(("https://", "http://")):
             raise ValueError("the value is no address. Write it with its scheme, https://…")
+        return value
+
+    @field_validator("pods_gpu_tolerations", "pods_spot_tolerations")
+    @classmethod
+    def _is_tolerations(cls, value: str) -> str:
+        for one in listed(value):
+            toleration_of(one)
+        return value
+
+    @field_validator("pods_spot_selector")
+    @classmethod
+    def _is_labels(cls, value: str) -> str:
+        for one in listed(value):
+            if "=" not in one:
+                raise ValueError(f"'{one}' is no label. Write it as key=value")
+        return value
+
+    @field_validator("pods_env_from")
+    @classmethod
+    def _is_env_from(cls, value: str) -> str:
+        for one in listed(value):
+            if not one.startswith(("configmap/", "secret/")):
+                raise ValueError(f"'{one}' is neither configmap/NAME nor secret/NAME")
         return value
 
     @field_validator("replay_start")
@@ -143,6 +212,15 @@ class Settings(BaseModel):
             "s3.secret-access-key": self.s3_secret_access_key,
         }
         return {name: value for name, value in given.items() if value}
+
+
+def listed(text: str) -> list[str]:
+    """What commas separate.
+
+    >>> listed("a, b,")
+    ['a', 'b']
+    """
+    return [one.strip() for one in text.split(",") if one.strip()]
 
 
 def load_settings() -> Settings:

@@ -632,3 +632,26 @@ def test_processes_that_race_on_a_new_ledger_lose_no_mark_and_no_build(url: str)
         newest.setdefault(record.partition, record.version)
     assert set(newest) == set(ledger.versions("d/reader"))
     ledger.close()
+
+
+def test_used_is_the_most_of_the_newest_builds_and_leaves_out_what_a_crash_took(
+    ledger: Ledger,
+) -> None:
+    for number, (cpu_s, peak, busy) in enumerate(
+        [(9.0, 900, None), (2.0, 300, 0.2), (4.0, 200, 0.6)]
+    ):
+        one = build(RAW, DAY1, f"v{number}")
+        cost = Cost(
+            started_ts=COST.started_ts, ended_ts=COST.started_ts + dt.timedelta(seconds=2), cpu_s=cpu_s, peak_rss_bytes=peak,
+            gpu_s=2.0, gpu_busy=busy, peak_gpu_bytes=peak * 10, placement="subprocess",
+        )  # fmt: skip
+        ledger.record(f"batch{number}", [one], cost)
+    ledger.begin("lost", [build(RAW, DAY2, "r")], COST.started_ts)
+    ledger.publish("lost", 1, None)
+    [all_of_them] = ledger.used()
+    assert (all_of_them.batches, all_of_them.peak_rss_bytes, all_of_them.cores) == (3, 900, 4.5)
+    [used] = ledger.used(newest=2)
+    assert (used.asset, used.batches, used.placement) == (RAW, 2, "subprocess")
+    assert (used.peak_rss_bytes, used.cores, used.wall_s, used.gpu_s) == (300, 2.0, 2.0, 2.0)
+    assert used.gpu_busy == pytest.approx(0.4)
+    assert used.peak_gpu_bytes == 3000

@@ -8,6 +8,7 @@ LakelineError
 ├── LedgerError          what partitions were built from
 ├── DomainError          how assets are declared and what their functions read
 ├── SourceError          where raw data comes from
+├── ComputeError         where a build runs and what it may use
 └── ModelError           features, training, registry, reports
 """
 
@@ -259,6 +260,10 @@ class SourceError(LakelineError):
 
 
 # --- models -----------------------------------------------------------------------------------
+
+
+class ComputeError(LakelineError):
+    """Where a build runs, and what it may use there."""
 
 
 class ModelError(LakelineError):

@@ -65,6 +65,8 @@ def dumps(handover: Handover) -> str:
                 "cpu_s": cost.cpu_s,
                 "peak_rss_bytes": cost.peak_rss_bytes,
                 "gpu_s": cost.gpu_s,
+                "gpu_busy": cost.gpu_busy,
+                "peak_gpu_bytes": cost.peak_gpu_bytes,
                 "placement": cost.placement,
             },
             "files": [{"of": one.partition, **_file_values(one.file)} for one in handover.staged],

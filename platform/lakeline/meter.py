@@ -1,4 +1,4 @@
-"""What a piece of work cost this process: wall and CPU seconds, and the most memory it held meanwhile."""
+"""What a piece of work cost this process and its children: wall and CPU seconds, memory, and what it used of GPUs."""
 
 import datetime as dt
 import resource
@@ -8,6 +8,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lakeline.compute.usage import present
 
 if TYPE_CHECKING:
     from lakeline.ledger import Cost
@@ -37,7 +39,7 @@ class Meter:
     """Started when it is made, read with `cost`."""
 
     started_ts: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
-    cpu_s: float = field(default_factory=time.process_time)
+    cpu_s: float = field(default_factory=lambda: _cpu_s())  # noqa: PLW0108
 
     def __post_init__(self) -> None:
         reset_peak()
@@ -46,9 +48,20 @@ class Meter:
         """What was used since the start."""
         from lakeline.ledger import Cost
 
+        usage, ended_ts = present(), dt.datetime.now(dt.UTC)
         return Cost(
             started_ts=self.started_ts,
-            ended_ts=dt.datetime.now(dt.UTC),
-            cpu_s=time.process_time() - self.cpu_s,
-            peak_rss_bytes=peak_rss_bytes(),
+            ended_ts=ended_ts,
+            cpu_s=_cpu_s() - self.cpu_s,
+            peak_rss_bytes=max(peak_rss_bytes(), usage.peak_rss_bytes),
+            gpu_s=len(usage.gpus) * (ended_ts - self.started_ts).total_seconds(),
+            gpu_busy=usage.gpu_busy,
+            peak_gpu_bytes=usage.peak_gpu_bytes,
+            placement=usage.placement,
         )
+
+
+def _cpu_s() -> float:
+    """Processor time of this process and of its children that have ended, seconds."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + ended.ru_utime + ended.ru_stime

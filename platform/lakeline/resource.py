@@ -2,10 +2,12 @@
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import dagster as dg
 from pydantic import Field
+
+from lakeline.compute.profile import Pods
 
 if TYPE_CHECKING:
     from lakeline.features.read_log import ReadLog
@@ -38,6 +40,11 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
         default="",
         description="sqlite:///… or redis://… of online features; empty: SQLite in features",
     )
+    compute: Literal["local", "kubernetes"] = Field(
+        default="local",
+        description="Where assets with compute= are built: processes of this machine, or pods",
+    )
+    pods: Pods = Field(default_factory=Pods, description="The pods that assets are built in")
     catalog_properties: dict[str, str] = Field(
         default_factory=dict,
         description="More properties of the catalog and its files, such as s3.endpoint",

@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from lakeline.cli.backfill import backfill
+from lakeline.cli.card import card
+from lakeline.cli.compute import compute
 from lakeline.cli.dbt import dbt
 from lakeline.cli.demo import demo
 from lakeline.cli.doctor import doctor
@@ -15,6 +17,7 @@ from lakeline.cli.lake import lake
 from lakeline.cli.ls import ls
 from lakeline.cli.promoting import promote, rollback
 from lakeline.cli.reproducing import diff, reproduce
+from lakeline.cli.servable import servable
 from lakeline.cli.status import status
 from lakeline.cli.ui import reports, ui
 from lakeline.cli.why import why
@@ -57,9 +60,12 @@ for command in (
     status,
     why,
     ls,
+    compute,
     features,
     promote,
     rollback,
+    card,
+    servable,
     reproduce,
     diff,
     lake,

@@ -89,6 +89,7 @@ def run_range(
     if not assets:
         raise NothingSelectedError
     _require_days(project, assets, days)
+    prepare_pools(project, instance)
     job = project.definitions.resolve_implicit_global_asset_job_def()
     # The ephemeral form runs every step in this process, whatever executor the deployment names.
     ephemeral = job.as_ephemeral_job(
@@ -113,6 +114,14 @@ def run_range(
     tried = {*outcome.built, *outcome.failures}
     outcome.untried = [name for key in assets if (name := key.to_user_string()) not in tried]
     return outcome
+
+
+def prepare_pools(project: "Project", instance: "DagsterInstance") -> None:
+    """Give the pools of the project's assets as many slots as their declarations and this machine say."""
+    from lakeline.compute.pools import ensure_pools, limits_of
+
+    declared = {name: node.extras.get("compute") for name, node in project.nodes.items()}
+    ensure_pools(instance, limits_of(declared, is_local=project.house.compute == "local"))
 
 
 def asset_of(event: "DagsterEvent") -> str:

@@ -73,13 +73,16 @@ def serve_project(
     Raises:
         ServerEndedError: A server ended by itself.
     """
+    from lakeline.cli.run import prepare_pools
     from lakeline.cli.serve import HOST, Servers, dagster_commands, pages, stopped_by_signals
-    from lakeline.instance import dagster_home
+    from lakeline.instance import dagster_home, open_instance
 
     folder, reports_port = require_reports_port(project)
     home = dagster_home(project.home)
     logs = Path(project.deployment.state) / "logs"  # Dagster empties one of this name in its home
     servers = Servers(logs)
+    with open_instance(home) as instance:
+        prepare_pools(project, instance)
     with stopped_by_signals(servers), pages(folder, reports_port):
         given = {"DAGSTER_HOME": str(home), **(environment or {})}
         for name, command in dagster_commands(workspace(project), port).items():

@@ -9,8 +9,12 @@ from typing import Any
 
 import dagster as dg
 
+from lakeline.compute.declaration import Compute
+from lakeline.compute.pools import pool_of
 from lakeline.contract.dagster import column_schema
+from lakeline.domain.cancelling import ended_by_interrupts
 from lakeline.domain.node import Node, register
+from lakeline.domain.placing import placed
 from lakeline.errors import DomainError
 from lakeline.freshness.promise import length_of_time, parse_promise, require_reachable
 from lakeline.freshness.rhythm import rhythm_of
@@ -35,6 +39,7 @@ class Settings:
         checks: Names of checks that the function reports itself, and whether a failure blocks.
         deps: Plain Dagster assets that must be built before.
         retries: Times a step is tried again after an error that trying again may mend.
+        compute: What its builds may use; None builds it in the process of the run.
     """
 
     owner: str
@@ -49,6 +54,7 @@ class Settings:
     tags: tuple[tuple[str, str], ...] = ()
     retries: int = 1
     metadata: tuple[tuple[str, Any], ...] = ()
+    compute: Compute | None = None
 
 
 def duration(text: str) -> dt.timedelta:
@@ -81,7 +87,12 @@ def make_asset(
         raise DomainError(
             f"'{node.asset}' has automation='{settings.automation}'. Use {' or '.join(AUTOMATION)}."
         )
+    resources = frozenset({LAKEHOUSE, *resources})
     node.extras.update(
+        compute=settings.compute,
+        run=run,
+        config=config,
+        resources=resources,
         owner=settings.owner,
         promise=settings.fresh,
         automation=settings.automation,
@@ -90,7 +101,8 @@ def make_asset(
 
     # Without a return annotation: Dagster would read an iterator's as an output type.
     def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
-        yield from run(context)
+        with ended_by_interrupts(node.asset):
+            yield from placed(context, node, run)
 
     body.__name__ = node.name
     with warnings.catch_warnings():
@@ -112,7 +124,8 @@ def make_asset(
             freshness_policy=_freshness(node, settings.fresh),
             # Rows go to the lake, not through an IO manager.
             dagster_type=dagster_nothing(),
-            required_resource_keys={LAKEHOUSE, *resources},
+            required_resource_keys=set(resources),
+            pool=pool_of(node.asset, settings.compute),
             config_schema={**config.to_fields_dict()} if config is not None else None,
         )(body)
     register(asset, node)
@@ -152,6 +165,8 @@ def _metadata(node: Node) -> dict[str, Any]:
         found["lakeline/reads"] = "; ".join(spans)
     if node.entities:
         found["lakeline/entities"] = ", ".join(node.entities)
+    if node.extras["compute"] is not None:
+        found["lakeline/compute"] = str(node.extras["compute"])
     if node.ttl_s is not None:
         found["lakeline/ttl_h"] = node.ttl_s / 3600
     return found

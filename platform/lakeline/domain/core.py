@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
+from lakeline.compute.declaration import Compute
 from lakeline.domain.build import build_table
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.factory import Function, NodeFactory
@@ -18,7 +19,10 @@ from lakeline.features.on_demand import OnDemand
 Decorator = Callable[[Function], dg.AssetsDefinition]
 Automation = Literal["auto", "manual"]
 
-SETTINGS = ("automation", "deps", "fresh", "owner", "rebuilds_on_code", "retries", "tags")
+HEAVY_KINDS = frozenset({"pyspark", "pytorch", "spark", "torch"})
+"""Kinds of assets that run in a process of their own without being told to: what they import stays in it for ever."""
+
+SETTINGS = ("automation", "compute", "deps", "fresh", "owner", "rebuilds_on_code", "retries", "tags")
 """Arguments that every decorator takes."""
 
 
@@ -57,6 +61,7 @@ class DomainCore:
     owner: str
     partitions: Daily
     automation: Automation = "auto"
+    compute: Compute | None = None
     assets: list[dg.AssetsDefinition] = field(default_factory=list)
     on_demand: list[OnDemand] = field(default_factory=list)
 
@@ -93,6 +98,8 @@ class DomainCore:
             raise UnknownArgumentError(asset, unknown)
         owner = given.pop("owner", self.owner)
         given.setdefault("automation", self.automation)
+        if given.get("compute") is None:
+            given["compute"] = self.compute or (Compute() if HEAVY_KINDS & set(kinds) else None)
         given["deps"] = tuple(given.get("deps", ()))
         return Settings(
             owner=owner,

@@ -22,6 +22,7 @@ from lakeline.ledger.records import (
     SourceState,
     State,
     StateChange,
+    Used,
     place,
 )
 from lakeline.ledger.recovery import Recovery, recover
@@ -48,6 +49,7 @@ __all__ = [
     "SourceState",
     "State",
     "StateChange",
+    "Used",
     "place",
     "recover",
 ]

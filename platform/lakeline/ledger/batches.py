@@ -21,7 +21,7 @@ from lakeline.errors import (
 )
 from lakeline.ledger.moments import micros, micros_or_none, moment
 from lakeline.ledger.names import asset_ids, next_id, word_ids
-from lakeline.ledger.records import Build, Cost, Input
+from lakeline.ledger.records import RECOVERED, Build, Cost, Input
 from lakeline.ledger.schema import (
     ABANDONED,
     PENDING,
@@ -96,6 +96,8 @@ def close(
         "cpu_s": spent.cpu_s,
         "gpu_s": spent.gpu_s,
         "peak_rss_bytes": spent.peak_rss_bytes,
+        "gpu_busy": spent.gpu_busy,
+        "peak_gpu_bytes": spent.peak_gpu_bytes,
         "placement": spent.placement,
     }
     connection.execute(sa.update(batch).where(batch.c.id == row.id).values(values))
@@ -187,5 +189,5 @@ def _input_rows(
 def _unknown_cost(row: "sa.Row[Any]") -> Cost:
     started = moment(row.started_us)
     return Cost(
-        started_ts=started, ended_ts=started, cpu_s=0.0, peak_rss_bytes=0, placement="recovered"
+        started_ts=started, ended_ts=started, cpu_s=0.0, peak_rss_bytes=0, placement=RECOVERED
     )

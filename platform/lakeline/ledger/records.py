@@ -68,6 +68,10 @@ class Build:
     inputs: tuple[Input, ...] = ()
 
 
+RECOVERED = "recovered"
+"""Placement of a batch whose figures a crash took with it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
     """What one batch cost, all its partitions together.
@@ -76,7 +80,9 @@ class Cost:
         cpu_s: Processor time of all threads and children, in seconds.
         peak_rss_bytes: Highest resident memory, in bytes.
         gpu_s: Time during which a GPU was held, in seconds, times the number of GPUs.
-        placement: Where it ran, such as ``in_process`` or ``kubernetes``.
+        gpu_busy: Mean share of that time in which a kernel ran, 0 to 1; None where no driver said.
+        peak_gpu_bytes: Most memory in use on its GPUs together, in bytes.
+        placement: Where it ran: ``in_process``, ``subprocess`` or ``kubernetes``.
     """
 
     started_ts: dt.datetime
@@ -84,6 +90,8 @@ class Cost:
     cpu_s: float
     peak_rss_bytes: int
     gpu_s: float = 0.0
+    gpu_busy: float | None = None
+    peak_gpu_bytes: int = 0
     placement: str = "in_process"
 
 
@@ -162,6 +170,32 @@ class BuildRecord:
     gpu_s: float
     peak_rss_bytes: int
     placement: str | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Used:
+    """What the newest builds of an asset used, a batch each.
+
+    Attributes:
+        batches: How many were looked at.
+        peak_rss_bytes: Most memory of one of them.
+        cores: Most processor time of one of them, for each second that it took.
+        wall_s: Time that they took at the median, in seconds.
+        gpu_s: Time that one of them held GPUs at most, in seconds.
+        gpu_busy: Mean share of that time in which a kernel ran; None where no driver said.
+        peak_gpu_bytes: Most memory in use on the GPUs of one of them.
+        placement: Where the newest ran.
+    """
+
+    asset: str
+    batches: int
+    peak_rss_bytes: int
+    cores: float
+    wall_s: float
+    gpu_s: float
+    gpu_busy: float | None
+    peak_gpu_bytes: int
+    placement: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

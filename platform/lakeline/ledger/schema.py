@@ -15,7 +15,7 @@ module writes these tables, and a check on each input would be most of the cost 
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 PENDING, PUBLISHED, ABANDONED, QUEUED = 0, 1, 2, 3
 
 metadata = sa.MetaData()
@@ -70,6 +70,8 @@ batch = sa.Table(
     sa.Column("cpu_s", sa.Double, nullable=False, default=0.0),
     sa.Column("gpu_s", sa.Double, nullable=False, default=0.0),
     sa.Column("peak_rss_bytes", sa.BigInteger, nullable=False, default=0),
+    sa.Column("gpu_busy", sa.Double),
+    sa.Column("peak_gpu_bytes", sa.BigInteger, nullable=False, server_default="0"),
     sa.Column("placement", sa.Text),
     sa.Index("lakeline_batch_by_asset", "asset_id", "status"),
     sa.Index("lakeline_batch_by_end", "ended_us"),

@@ -34,8 +34,10 @@ from lakeline.ledger.records import (
     Current,
     Input,
     Mark,
+    Used,
 )
 from lakeline.ledger.schema import ABANDONED, PENDING
+from lakeline.ledger.used import used
 
 
 class Ledger(FreshnessRecords):
@@ -272,6 +274,11 @@ class Ledger(FreshnessRecords):
         """
         with self._database.read() as connection:
             return reports.progress(connection, asset, since)
+
+    def used(self, *, newest: int = 20) -> list[Used]:
+        """What builds used, by asset, of the ``newest`` of each."""
+        with self._database.read() as connection:
+            return used(connection, newest=newest)
 
     def summary(self) -> list[AssetSummary]:
         """One line for every asset that was ever published, by name."""

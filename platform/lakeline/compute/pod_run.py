@@ -1,0 +1,146 @@
+"""One build in a pod, from its making to its end: waits with words, starts it again where it was taken away, leaves nothing behind."""
+
+import contextlib
+import datetime as dt
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lakeline.compute.cluster import Cluster
+from lakeline.compute.declaration import Compute
+from lakeline.compute.errors import (
+    OutOfMemoryError,
+    PreemptedError,
+    UnschedulableError,
+    WorkerLostError,
+)
+from lakeline.compute.pod_spec import Launch, pod_of
+from lakeline.compute.pod_state import PodState, state_of
+from lakeline.compute.profile import Pods
+
+if TYPE_CHECKING:
+    from lakeline.compute.pod_spec import Manifest
+
+LOOK_EVERY_S = 0.5
+SAY_EVERY_S = 60.0
+LOGS_END_S = 15.0
+"""Longest wait for the last lines of a pod that has ended."""
+
+LOST_S = 20.0
+"""How long after its grace a pod on a node that does not answer is given up."""
+
+Follow = Callable[[str], None]
+"""Hands on what a pod writes, by its name, until it ends."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodRun:
+    """What it takes to see a build through.
+
+    Attributes:
+        cluster: Where.
+        pods: What the deployment says of it.
+        compute: What the asset declares.
+        say: Tells people what is worth knowing meanwhile.
+        follow: Hands on what a pod writes.
+        again: Called before a pod is started in place of one that was taken.
+    """
+
+    cluster: Cluster
+    pods: Pods
+    compute: Compute
+    say: Callable[[str], None]
+    follow: Follow
+    again: Callable[[], None]
+    _said: dict[str, float] = field(default_factory=dict)
+
+    def to_the_end(self, launch: Launch) -> list[str]:
+        """Build; gives the names of the pods that it took. A pod that is taken away is replaced if the asset may be interrupted.
+
+        Raises:
+            ComputeError: It could not be built; the class says why.
+        """
+        names: list[str] = []
+        taken: list[str] = []
+        while True:
+            attempt = replace(launch, name=f"{launch.name}-{len(names) + 1}")
+            names.append(attempt.name)
+            with self._pod(attempt):
+                ended = self._wait(attempt)
+            if ended.kind != "taken":
+                _require_end(attempt, self.compute, ended)
+                return names
+            taken.append(ended.why)
+            allowed = self.pods.preemptions if self.compute.spot else 0
+            if len(taken) > allowed:
+                raise PreemptedError(launch.asset, len(taken), taken)
+            self.say(f"{attempt.name} was taken away ({ended.why}); starting again, {len(taken)} of {allowed} times")  # fmt: skip
+            self.again()
+
+    @contextlib.contextmanager
+    def _pod(self, launch: Launch) -> Iterator[None]:
+        """A pod while the block lasts; however it is left, the pod is asked to go."""
+        manifest: Manifest = pod_of(launch, self.compute, self.pods)
+        self.cluster.create(manifest, launch.asset)
+        self.say(f"Building in pod {launch.name}: {self.compute}")
+        try:
+            yield
+        finally:
+            self.cluster.delete(launch.name)
+
+    def _wait(self, launch: Launch) -> PodState:
+        """Until the pod has ended, its last lines included."""
+        started, lines = time.monotonic(), None
+        while True:
+            state = self._look(launch.name)
+            if state.kind == "waiting":
+                self._require_patience(launch, state, time.monotonic() - started)
+            elif lines is None:
+                lines = threading.Thread(target=self.follow, args=(launch.name,), daemon=True)
+                lines.start()
+            if state.kind in {"done", "failed", "memory", "taken"}:
+                if lines is not None and state.kind != "taken":
+                    lines.join(LOGS_END_S)
+                return state
+            time.sleep(LOOK_EVERY_S)
+
+    def _look(self, name: str) -> PodState:
+        pod = self.cluster.pod(name)
+        if pod is None:
+            return PodState(kind="taken", why="it is gone")
+        state = state_of(pod)
+        if state.deleted_ts is not None and state.kind in {"running", "waiting"}:
+            # Its node may never say that it has ended.
+            waited_s = (dt.datetime.now(dt.UTC) - state.deleted_ts).total_seconds()
+            if waited_s > LOST_S:
+                self.cluster.delete(name, grace_s=0)
+                return PodState(kind="taken", why=state.why or "its node does not answer")
+        return state
+
+    def _require_patience(self, launch: Launch, state: PodState, waited_s: float) -> None:
+        why = state.why or self.cluster.why_waiting(launch.name)
+        now = time.monotonic()
+        if why and now - self._said.get(why, -SAY_EVERY_S) >= SAY_EVERY_S:
+            self._said[why] = now
+            self.say(f"Pod {launch.name} waits: {why}")
+        if state.is_hopeless or waited_s > self.pods.start_timeout_s:
+            raise UnschedulableError(launch.asset, launch.name, why or "without a reason", waited_s)
+
+
+def _require_end(launch: Launch, compute: Compute, ended: PodState) -> None:
+    """Nothing where a pod ended well, or has told itself what failed.
+
+    Raises:
+        OutOfMemoryError, WorkerLostError: It did not.
+    """
+    if ended.kind == "memory":
+        declared = compute.memory or "no limit of its own"
+        seen = f"by its node at that limit (OOMKilled, pod {launch.name})"
+        raise OutOfMemoryError(launch.asset, declared, seen, "pod")
+    if ended.kind == "failed":
+        why = f", {ended.why}" if ended.why else ""
+        raise WorkerLostError(
+            launch.asset, "pod", f"{launch.name} ended with code {ended.code}{why}"
+        )

@@ -1,0 +1,129 @@
+"""Builds an asset in a pod of its own, and sweeps up pods whose run is no longer there."""
+
+import functools
+import uuid
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from lakeline.compute.cluster import Cluster, connect, orphans, run_of
+from lakeline.compute.declaration import Compute
+from lakeline.compute.errors import WorkerLostError
+from lakeline.compute.pod_run import PodRun
+from lakeline.compute.pod_spec import Launch, pod_name
+from lakeline.domain.node import Node
+from lakeline.domain.placing import WORKER, concluded, task_of
+
+if TYPE_CHECKING:
+    from lakeline.resource import Lakehouse
+
+PYTHON = "python"
+"""In the image; the path of this process's own says nothing there."""
+
+
+def in_pod(context: dg.AssetExecutionContext, node: Node, compute: Compute) -> Iterator[Any]:
+    """Build the asset in a pod; its messages come through its log, as Dagster Pipes has them."""
+    from dagster._core.pipes.utils import PipesEnvContextInjector, open_pipes_session
+    from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
+
+    house: Lakehouse = context.resources.lakehouse
+    cluster = connect(house.pods)
+    sweep(cluster, context.instance)
+    reader = PipesK8sPodLogsMessageReader()
+    task = task_of(
+        context, node, placement="kubernetes", asks_gpu=compute.gpus > 0, spot=compute.spot
+    )
+    lost: WorkerLostError | None = None
+    with open_pipes_session(
+        context=context,
+        extras={"task": task.to_json()},
+        context_injector=PipesEnvContextInjector(),
+        message_reader=reader,
+    ) as session:
+        heard_before = 0
+
+        def again() -> None:
+            nonlocal heard_before
+            heard_before = len(session.get_custom_messages())
+
+        work = PodRun(
+            cluster=cluster,
+            pods=house.pods,
+            compute=compute,
+            say=functools.partial(context.log.info, "%s"),
+            follow=functools.partial(_follow, reader, context, cluster),
+            again=again,
+        )
+        owner, twin = cluster.run_pod(context.run.run_id)
+        name = pod_name(node.asset, uuid.uuid4().hex[:6])
+        launch = Launch(
+            name=name,
+            asset=node.asset,
+            run_id=context.run.run_id,
+            command=[PYTHON, "-m", WORKER],
+            env=session.get_bootstrap_env_vars(),
+            owner=owner,
+            twin=twin,
+        )
+        try:
+            names = work.to_the_end(launch)
+        except WorkerLostError as error:
+            # A worker that failed has said why in better words.
+            lost, names = error, [name]
+        messages = session.get_custom_messages()[heard_before:]
+    also = {"placement": f"pod {names[-1]}", "declared": str(compute)}
+    also |= (
+        {"placement_note": f"{len(names) - 1} pods before it were taken away"}
+        if len(names) > 1
+        else {}
+    )
+    yield from concluded(context, node.asset, messages, also)
+    if lost is not None:
+        raise lost
+
+
+def _follow(reader: Any, context: dg.AssetExecutionContext, cluster: Cluster, pod: str) -> None:
+    reader.consume_pod_logs(
+        context=context, core_api=cluster.core, pod_name=pod, namespace=cluster.namespace
+    )
+
+
+def sweep(cluster: Cluster, instance: dg.DagsterInstance) -> list[str]:
+    """Ask the pods to go whose run has ended, which a run that was killed could not do itself; gives their names."""
+    builds = cluster.builds()
+    if not builds:
+        return []
+    ids = sorted({run_of(one) for one in builds})
+    runs = instance.get_runs(dg.RunsFilter(run_ids=ids))
+    # A run that this instance does not know is another deployment's.
+    gone = frozenset(one.run_id for one in runs if one.is_finished)
+    left = orphans(builds, frozenset(ids) - gone)
+    for name in left:
+        cluster.delete(name)
+    return left
+
+
+def sweeping_sensor(
+    name: str = "pods", *, is_running: bool, every_s: int = 30
+) -> dg.SensorDefinition:
+    """The sensor that takes away pods whose run is no longer under way."""
+
+    @dg.sensor(
+        name=name,
+        minimum_interval_seconds=every_s,
+        required_resource_keys={"lakehouse"},
+        default_status=dg.DefaultSensorStatus.RUNNING
+        if is_running
+        else dg.DefaultSensorStatus.STOPPED,
+        description="Takes away the pods of runs that ended without doing so, such as one whose process was killed.",
+    )
+    def sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
+        house: Lakehouse = context.resources.lakehouse
+        if house.compute != "kubernetes":
+            return dg.SkipReason("Assets are built on this machine.")
+        left = sweep(connect(house.pods), context.instance)
+        said = f"Took away {', '.join(left)}." if left else "No pod is without its run."
+        return dg.SkipReason(said)
+
+    return sensor
