@@ -1,8 +1,9 @@
 """The few requests to a Kubernetes API server that building in pods takes."""
 
 import contextlib
+import datetime as dt
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 OF_LAKELINE = f"app.kubernetes.io/managed-by={MANAGED_BY}"
 REQUEST_S = 30
+KEPT = dt.timedelta(hours=1)
+"""How long an ended pod stays, for ``kubectl logs`` and ``kubectl describe``."""
+
 GONE, CONFLICT = 404, 409
 
 
@@ -88,9 +92,8 @@ class Cluster:
         return owner, own[0]["spec"]
 
     def builds(self) -> list[Manifest]:
-        """Every pod that lakeline made and that has not ended."""
-        ended = {"Succeeded", "Failed"}
-        return [one for one in self._list(OF_LAKELINE) if one["status"].get("phase") not in ended]
+        """Every pod that lakeline made, ended ones too."""
+        return self._list(OF_LAKELINE)
 
     def why_waiting(self, name: str) -> str:
         """The newest warning among a pod's events; empty without."""
@@ -111,6 +114,11 @@ class Cluster:
 def run_of(pod: Mapping[str, Any]) -> str:
     """Id of the run that a pod was made for."""
     return str(pod["metadata"]["labels"][RUN_LABEL])
+
+
+def name_of(pod: Mapping[str, Any]) -> str:
+    """Name of a pod."""
+    return str(pod["metadata"]["name"])
 
 
 def connect(pods: Pods) -> Cluster:
@@ -149,11 +157,16 @@ def _message(error: Any) -> str:
         return f"{error.status} {error.reason}"
 
 
-def orphans(builds: Sequence[Manifest], alive: "frozenset[str]") -> list[str]:
-    """Names of the pods whose run is no longer under way.
+def is_ended(pod: Manifest) -> bool:
+    """Whether a pod has come to its end."""
+    return pod["status"].get("phase") in {"Succeeded", "Failed"}
 
-    Args:
-        builds: Pods of lakeline's.
-        alive: Ids of the runs that are.
-    """
-    return [one["metadata"]["name"] for one in builds if run_of(one) not in alive]
+
+def has_been_kept(pod: Manifest, now: dt.datetime) -> bool:
+    """Whether a pod ended long enough ago that nobody will look at it."""
+    found = [
+        ended["finishedAt"]
+        for one in pod["status"].get("containerStatuses") or ()
+        if (ended := (one.get("state") or {}).get("terminated")) and ended.get("finishedAt")
+    ]
+    return bool(found) and now - dt.datetime.fromisoformat(max(found)) > KEPT

@@ -1,12 +1,10 @@
 """One build in a pod, from its making to its end: waits with words, starts it again where it was taken away, leaves nothing behind."""
 
-import contextlib
 import datetime as dt
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from lakeline.compute.cluster import Cluster
 from lakeline.compute.declaration import Compute
@@ -19,9 +17,6 @@ from lakeline.compute.errors import (
 from lakeline.compute.pod_spec import Launch, pod_of
 from lakeline.compute.pod_state import PodState, state_of
 from lakeline.compute.profile import Pods
-
-if TYPE_CHECKING:
-    from lakeline.compute.pod_spec import Manifest
 
 LOOK_EVERY_S = 0.5
 SAY_EVERY_S = 60.0
@@ -67,8 +62,7 @@ class PodRun:
         while True:
             attempt = replace(launch, name=f"{launch.name}-{len(names) + 1}")
             names.append(attempt.name)
-            with self._pod(attempt):
-                ended = self._wait(attempt)
+            ended = self._build(attempt)
             if ended.kind != "taken":
                 _require_end(attempt, self.compute, ended)
                 return names
@@ -79,16 +73,15 @@ class PodRun:
             self.say(f"{attempt.name} was taken away ({ended.why}); starting again, {len(taken)} of {allowed} times")  # fmt: skip
             self.again()
 
-    @contextlib.contextmanager
-    def _pod(self, launch: Launch) -> Iterator[None]:
-        """A pod while the block lasts; however it is left, the pod is asked to go."""
-        manifest: Manifest = pod_of(launch, self.compute, self.pods)
-        self.cluster.create(manifest, launch.asset)
+    def _build(self, launch: Launch) -> PodState:
+        """How a pod ended. It stays for whoever wants to look at it, but for one that is no longer waited for."""
+        self.cluster.create(pod_of(launch, self.compute, self.pods), launch.asset)
         self.say(f"Building in pod {launch.name}: {self.compute}")
         try:
-            yield
-        finally:
+            return self._wait(launch)
+        except BaseException:
             self.cluster.delete(launch.name)
+            raise
 
     def _wait(self, launch: Launch) -> PodState:
         """Until the pod has ended, its last lines included."""

@@ -19,5 +19,5 @@ def ended_by_interrupts(asset: str) -> Iterator[None]:
         yield
     except (DagsterExecutionInterruptedError, KeyboardInterrupt) as error:
         # As if the signal came just after the step: the executor looks there before it starts another.
-        interrupts._received_interrupt["received"] = True  # noqa: SLF001 - it has no public name
+        interrupts._received_interrupt["received"] = True  # it has no public name
         raise dg.Failure(f"'{asset}' was cancelled. Nothing that was under way was published.", allow_retries=False) from error  # fmt: skip

@@ -1,5 +1,6 @@
 """Builds an asset in a pod of its own, and sweeps up pods whose run is no longer there."""
 
+import datetime as dt
 import functools
 import uuid
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.compute.cluster import Cluster, connect, orphans, run_of
+from lakeline.compute.cluster import Cluster, connect, has_been_kept, is_ended, name_of, run_of
 from lakeline.compute.declaration import Compute
 from lakeline.compute.errors import WorkerLostError
 from lakeline.compute.pod_run import PodRun
@@ -90,18 +91,18 @@ def _follow(reader: Any, context: dg.AssetExecutionContext, cluster: Cluster, po
 
 
 def sweep(cluster: Cluster, instance: dg.DagsterInstance) -> list[str]:
-    """Ask the pods to go whose run has ended, which a run that was killed could not do itself; gives their names."""
-    builds = cluster.builds()
-    if not builds:
-        return []
-    ids = sorted({run_of(one) for one in builds})
-    runs = instance.get_runs(dg.RunsFilter(run_ids=ids))
-    # A run that this instance does not know is another deployment's.
-    gone = frozenset(one.run_id for one in runs if one.is_finished)
-    left = orphans(builds, frozenset(ids) - gone)
-    for name in left:
-        cluster.delete(name)
-    return left
+    """Ask the pods to go whose run has ended, which a run that was killed could not do itself; gives their names.
+
+    Pods that have ended themselves go too, after an hour. A run that this instance does not know is another deployment's.
+    """
+    builds, now = cluster.builds(), dt.datetime.now(dt.UTC)
+    ids = sorted({run_of(one) for one in builds if not is_ended(one)})
+    runs = instance.get_runs(dg.RunsFilter(run_ids=ids)) if ids else []
+    over = {one.run_id for one in runs if one.is_finished}
+    left = [one for one in builds if not is_ended(one) and run_of(one) in over]
+    for one in [*left, *(one for one in builds if has_been_kept(one, now))]:
+        cluster.delete(name_of(one))
+    return [name_of(one) for one in left]
 
 
 def sweeping_sensor(
