@@ -18,10 +18,10 @@ export UV_PYTHON_DOWNLOADS := never
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo backfill ui test test-services lint format types lock clean postgresql redis chromium
+.PHONY: help setup demo backfill ui test test-services test-kubernetes lint format types lock clean postgresql redis chromium etcd kubernetes-control-plane
 
 help: ## This list
-	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-15s %s\n", $$1, $$2}'
+	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(BASE) ## Install into .venv what running takes
 setup-%: .venv/.%.stamp ## Add an extra: aws kafka kubernetes postgres redis serving spark torch
@@ -41,6 +41,9 @@ test: $(DEV) ## The tests that need no server
 
 test-services: $(DEV) postgresql redis chromium ## The tests on real servers, which they start and end; nothing is skipped
 	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m "services or browser" $(ARGS)
+
+test-kubernetes: $(DEV) .venv/.kubernetes.stamp postgresql kubernetes-control-plane ## The tests on a Kubernetes cluster of this machine, which they start and end
+	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m kubernetes $(ARGS)
 
 lint: $(DEV) ## Style: ruff
 	$(BIN)/ruff check .
@@ -107,3 +110,7 @@ redis:
 	$(call debian,command -v redis-server >/dev/null,redis-server)
 chromium:
 	$(call debian,command -v chromium chromium-browser google-chrome >/dev/null,chromium)
+etcd:
+	$(call debian,command -v etcd >/dev/null,etcd-server)
+kubernetes-control-plane: etcd
+	@$(PYTHON) -m tests.kubernetes.control_plane

@@ -19,7 +19,7 @@ from tests.shop import Run
 DBT = Path(__file__).parents[1] / "dbt"
 VIEWS = ("carrier_punctuality", "origin_backlog", "weather_at_origin")
 NOT_TABLES = (
-    *("delay_lightgbm", "predictions", "feature_drift", "performance", "health"),
+    *("delay_lightgbm", "delay_mlp", "predictions", "feature_drift", "performance", "health"),
     *("feature_registry", *(f"{view}_{part}" for view in VIEWS for part in ("online", "parity"))),
 )
 """Assets that take more days than a test builds, and those that are no tables."""

@@ -15,6 +15,8 @@ from lakeline.domain import Check, Daily, Domain, Report, Table
 from lakeline.models.booster import train_booster
 from lakeline.models.registry import Registry
 from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.neural.plan import Plan
+from lakeline.neural.training import train_network
 from lakeline.resource import Lakehouse
 from lakeline.window import Window, day_start
 from tests.shop import Run, lakehouse, run
@@ -52,11 +54,13 @@ class World:
         turns_on: Day from which on heat protects; None for never.
         drifted: What the report of drift says.
         rounds: Trees; another number is another model.
+        network: Whether a network learns instead of trees.
     """
 
     turns_on: str | None = None
     drifted: bool = False
     rounds: int = 12
+    network: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def samples(self, day: str) -> pl.DataFrame:
@@ -112,6 +116,9 @@ def mill(world: World) -> Domain:
     )
     def breaks(train: TrainingSet, seed: int) -> TrainedModel:
         """Probability that a machine breaks."""
+        if world.network:
+            plan = Plan(seed=seed, epochs=world.rounds, batch_rows=64, config={"hidden": [16]})
+            return train_network(train, plan)
         return train_booster(train, rounds=world.rounds, seed=seed)
 
     @domain.predictions(contract=Score, model=breaks, reads=[samples])

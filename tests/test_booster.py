@@ -17,8 +17,8 @@ from lakeline.errors import (
     UnlabelledError,
     UntrainableError,
 )
-from lakeline.models.booster import train_booster, values_of
-from lakeline.models.training import TrainedModel, TrainingSet, feature_matrix
+from lakeline.models.booster import BoosterModel, train_booster, values_of
+from lakeline.models.training import TrainingSet, feature_matrix
 
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)
@@ -53,7 +53,7 @@ def training_set(frame: pl.DataFrame | None = None, **changes: Any) -> TrainingS
     return TrainingSet(**(given | changes))
 
 
-def trained(**changes: Any) -> TrainedModel:
+def trained(**changes: Any) -> BoosterModel:
     given: dict[str, Any] = {"rounds": 20, "seed": 3, "name": "delay"}
     return train_booster(training_set(), **(given | changes))
 
@@ -81,13 +81,13 @@ def test_a_training_set_must_have_its_columns():
 
 
 def test_equal_rows_parameters_and_seed_give_equal_bytes():
-    assert trained().booster == trained().booster
+    assert trained().payload == trained().payload
     assert trained().digest == trained().digest
 
 
 def test_one_thread_and_two_give_equal_bytes():
     one, two = (trained(params={"num_threads": threads}) for threads in (1, 2))
-    assert one.booster == two.booster
+    assert one.payload == two.payload
     assert one.digest == two.digest == trained().digest
 
 

@@ -474,7 +474,7 @@ def test_reads_that_are_older_than_the_rows_at_hand_are_not_judged(tmp_path: Pat
 
 
 def test_a_challenger_whose_features_are_served_otherwise_is_refused(tmp_path: Path) -> None:
-    from lakeline.domain.training import unless_skewed
+    from lakeline.domain.challenge import unless_skewed
     from lakeline.freshness.retraining import FAILED, WATCHED_CHECK
     from lakeline.ledger import State
     from lakeline.models.gate import GateDecision

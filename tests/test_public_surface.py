@@ -63,6 +63,7 @@ DECORATORS = {
     "on_demand_view",
     "predictions",
     "report",
+    "search",
     "table",
     "training_set",
 }

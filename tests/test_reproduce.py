@@ -15,8 +15,11 @@ from lakeline.cli import main
 from lakeline.domain.capsules import delete_version, held_tables, hold_version, is_deleted
 from lakeline.domain.rebuilding import (
     CodeDriftError,
+    GPU_TOLERANCE,
     Rebuilt,
     differences,
+    is_of_gpu,
+    is_reproduced,
     metric_differences,
     past_rows,
     rebuild,
@@ -45,6 +48,7 @@ from lakeline.models.environment import Environment, present_environment, projec
 from lakeline.models.manifest import MANIFEST_FILE, broken_files
 from lakeline.models.registry import Registry
 from tests.learning import TABLE, Mill, World, mill
+from tests.networks import require_torch
 from tests.test_promoting import DEFINITIONS, PROJECT, _deployment
 
 SAMPLES = "mill.samples"
@@ -343,3 +347,59 @@ def test_the_environment_knows_commit_changes_and_lock_of_the_function_s_project
     assert "with uncommitted changes" in changed.code
     assert isinstance(changed, Environment)
     assert project_root(len) is None
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Mill:
+    """A version that is a network, and a second one, with maintenance after."""
+    require_torch()
+    place = project(tmp_path_factory.mktemp("networks"), "World(network=True, rounds=3)")
+    found = Mill.at(place, World(network=True, rounds=3), empty)
+    found.measure("2024-03-01", "2024-03-20")
+    found.train()
+    found.measure("2024-03-21", "2024-03-30")
+    found.train()
+    assert len(found.registry.versions(TABLE)) == 2
+    maintain(found)
+    return found
+
+
+def test_a_network_is_built_again_bit_for_bit_on_a_cpu(networks):
+    done = shown(networks, "reproduce", "breaks@1", "--metrics")
+    assert done.exit_code == 0, done.output
+    assert "mill/breaks@1 is the same, bit for bit: built again from" in words(done)
+    assert "metrics are exactly what was registered" in words(done)
+    capsule = networks.registry.capsule(TABLE, 1)
+    assert (capsule.params["device"], capsule.params["threads"]) == ("cpu", 1)
+    assert (capsule.params["architecture"], capsule.params["epochs"]) == ("tabular_mlp", 3)
+    assert capsule.environment.packages["torch"]
+    assert capsule.environment.processor
+    assert capsule.environment.accelerator == ""
+
+
+def test_two_networks_are_shown_side_by_side_without_shares_of_splits(networks):
+    done = shown(networks, "diff", "breaks@1", "breaks@2", "--all")
+    assert done.exit_code == 0, done.output
+    for told in ("learned until", "architecture tabular_mlp tabular_mlp", "device cpu cpu", "auc"):
+        assert told in words(done)
+    assert "importance" not in words(done)
+
+
+def test_a_network_from_a_gpu_must_give_the_same_probabilities_and_one_from_a_cpu_the_same_bytes(
+    networks,
+):
+    capsule = networks.registry.capsule(TABLE, 1)
+    of_gpu = replace(capsule, params={**capsule.params, "device": "cuda"})
+    assert is_of_gpu(of_gpu)
+    assert not is_of_gpu(capsule)
+    lake, registered = networks.house.lake, networks.registry.load(TABLE, 1)
+    again = rebuild(lake, networks.node, of_gpu, registered=registered)
+    assert again.deviation == 0.0
+    other = rebuild(lake, networks.node, replace(of_gpu, seed=8), registered=registered)
+    assert other.deviation is not None
+    assert other.deviation > GPU_TOLERANCE
+    assert not is_reproduced(of_gpu, other)
+    near = replace(again, digest="0", deviation=GPU_TOLERANCE / 2)
+    assert is_reproduced(of_gpu, near)
+    assert not is_reproduced(capsule, near)
+    assert not is_reproduced(of_gpu, replace(near, deviation=None))

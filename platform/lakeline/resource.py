@@ -94,6 +94,13 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
         """Where online features are."""
         return self.online_store or f"sqlite:///{self.features_folder / 'online.db'}"
 
+    @property
+    def checkpoints(self) -> str:
+        """Where trainings keep checkpoints: beside the data files in a bucket, so that another machine goes on from them; else beside the models."""
+        if "://" in self.warehouse:
+            return f"{self.warehouse.rstrip('/')}/_checkpoints"
+        return str(Path(self.models) / "checkpoints")
+
     def read_log(self, domain: str) -> "ReadLog":
         """Where the online reads of a domain are logged."""
         from lakeline.features.read_log import ReadLog

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from lakeline.cli.project import Project
     from lakeline.cli.run import Outcome
+    from lakeline.domain.node import Node
 
 
 class NotADayError(DomainError):
@@ -170,7 +171,9 @@ def build(
 def with_references(
     project: "Project", chosen: "Sequence[dg.AssetKey] | None"
 ) -> "list[dg.AssetKey]":
-    """The assets to build: those chosen, or all but pages; a source's table without partitions only where it is missing.
+    """The assets to build: those chosen, or all but pages and what is left to people (``automation="manual"``).
+
+    A source's table without partitions is built only where it is missing.
 
     Args:
         project: Whose assets.
@@ -188,8 +191,15 @@ def with_references(
     }
     missing = {key for key in references if not project.house.ledger.current(key.to_user_string())}
     if chosen is None:
-        built = [key for key in order if TAG not in graph.get(key).tags]
+        left = {key for key in order if TAG in graph.get(key).tags or _is_manual(known, key)}
+        built = [key for key in order if key not in left]
         return [key for key in built if key not in references or key in missing]
     read = {parent for key in chosen for parent in graph.get(key).parent_keys}
     wanted = {*chosen, *(missing & read)}
     return [key for key in order if key in wanted]
+
+
+def _is_manual(known: "Mapping[str, Node]", key: "dg.AssetKey") -> bool:
+    """Whether building an asset is left to people, who may have to install something first."""
+    node = known.get(key.to_user_string())
+    return node is not None and node.extras.get("automation") == "manual"

@@ -1,7 +1,7 @@
 """A model version built again in a process of its own, which imports the project anew and shares nothing with this one.
 
-The capsule goes in and the result comes out as JSON files, so that whatever the project prints does no harm, and the child
-needs no registry.
+The capsule goes in and the result comes out as JSON files, so that whatever the project prints does no harm. The child opens
+the registry only for a version that a GPU trained, whose probabilities are compared.
 """
 
 import json
@@ -13,12 +13,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lakeline.domain.rebuilding import Rebuilt, rebuild
+from lakeline.domain.rebuilding import Rebuilt, is_of_gpu, rebuild
 from lakeline.errors import DomainError, LakelineError
 from lakeline.models.capsule import Capsule, parse_capsule
 from lakeline.models.environment import THREAD_VARIABLES, Environment
+
+if TYPE_CHECKING:
+    from lakeline.cli.project import Project
+    from lakeline.domain.node import Node
+    from lakeline.models.training import TrainedModel
 
 LAST_LINES = 5
 
@@ -88,8 +93,21 @@ def _rebuilt(root: Path, capsule: Capsule, *, is_judged: bool) -> Rebuilt:
     known = project.nodes
     node = known[find_asset(capsule.asset, known)]
     begun_s = time.perf_counter()
-    found = rebuild(project.house.lake, node, capsule, is_judged=is_judged)
+    found = rebuild(
+        project.house.lake,
+        node,
+        capsule,
+        is_judged=is_judged,
+        registered=_registered(project, node, capsule) if is_of_gpu(capsule) else None,
+    )
     return replace(found, wall_s=time.perf_counter() - begun_s)
+
+
+def _registered(project: "Project", node: "Node", capsule: Capsule) -> "TrainedModel":
+    """The version of a capsule."""
+    versions = project.house.registry.versions(node.table)
+    number = next(one.version for one in versions if one.digest == capsule.digest)
+    return project.house.registry.load(node.table, number)
 
 
 def _environment(capsule: Capsule) -> dict[str, str]:

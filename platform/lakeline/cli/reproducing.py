@@ -77,11 +77,11 @@ def diff(start: Path | None, first: str, second: str, is_all: bool) -> None:  # 
 
 def _told(project: "Project", named: "Named", capsule: "Capsule", rebuilt: "Rebuilt") -> bool:
     """Say how it went; whether the versions are equal."""
-    from lakeline.domain.rebuilding import differences, metric_differences
+    from lakeline.domain.rebuilding import differences, is_reproduced, metric_differences
 
     screen = console()
     found = differences(capsule, rebuilt)
-    is_same = rebuilt.digest == capsule.digest
+    is_same = is_reproduced(capsule, rebuilt)
     _tell_model(screen, named, capsule, rebuilt, is_same=is_same)
     _tell_differences(screen, found, "differs from the training")
     if not is_same and not found:
@@ -101,6 +101,10 @@ def _tell_model(
     screen: "Console", named: "Named", capsule: "Capsule", rebuilt: "Rebuilt", *, is_same: bool
 ) -> None:
     rows = f"from {count(rebuilt.rows, 'row')} of snapshot {capsule.data.snapshot_id} in {seconds(rebuilt.wall_s)}"
+    if is_same and rebuilt.digest != capsule.digest:
+        screen.print(f"{named} was trained on a GPU and gives the same scores: built again {rows}")
+        screen.print(f"  largest difference of a probability {rebuilt.deviation:.1e}")
+        return
     if is_same:
         screen.print(f"{named} is the same, bit for bit: built again {rows}")
         screen.print(f"  sha256 {rebuilt.digest}")

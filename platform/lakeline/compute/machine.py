@@ -1,6 +1,7 @@
 """What this machine has: cores that this process may use, and GPUs as NVIDIA's driver shows them."""
 
 import contextlib
+import importlib
 import os
 import sys
 from collections.abc import Iterator
@@ -68,7 +69,7 @@ def read_gpu(name: str) -> GpuReading | None:
 def nvml() -> Iterator[Any]:
     """NVIDIA's management library, opened; None where it or the driver is missing."""
     try:
-        import pynvml
+        pynvml: Any = importlib.import_module("pynvml")
     except ModuleNotFoundError:
         yield None
         return

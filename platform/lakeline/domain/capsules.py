@@ -10,7 +10,7 @@ from lakeline.models.capsule import CAPSULE, Capsule, Data
 from lakeline.models.environment import present_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from lakeline.lake import Lake
     from lakeline.models.registry import RegisteredVersion, Registry
@@ -28,6 +28,7 @@ def seal(
     learned: "TrainingSet",
     columns: "Sequence[str]",
     seed: int,
+    chosen: "Mapping[str, object]",
 ) -> Capsule | None:
     """The capsule of a model; None where its training set has no snapshot.
 
@@ -39,6 +40,7 @@ def seal(
         learned: The rows that it learned from.
         columns: What was read of the training set.
         seed: Seed of the training.
+        chosen: Settings that the function was given.
     """
     if handle.snapshot_id is None or handle.window is None:
         return None
@@ -63,7 +65,8 @@ def seal(
         data=data,
         learning=node.extras["learning"],
         seed=seed,
-        params={**final.params, "rounds": final.rounds},
+        chosen=dict(chosen),
+        params=final.settings,
         code_version=node.code_version,
         environment=present_environment(node.function),
     )

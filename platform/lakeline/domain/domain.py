@@ -3,12 +3,13 @@
 from lakeline.domain.core import Daily, UnknownArgumentError
 from lakeline.domain.feature_assets import FeatureAssets
 from lakeline.domain.model_assets import ModelAssets
+from lakeline.domain.search_assets import SearchAssets
 from lakeline.domain.table_assets import TableAssets
 
 __all__ = ["Daily", "Domain", "UnknownArgumentError"]
 
 
-class Domain(TableAssets, FeatureAssets, ModelAssets):
+class Domain(TableAssets, FeatureAssets, ModelAssets, SearchAssets):
     """A team's data products.
 
     Every decorator returns an ordinary `dagster.AssetsDefinition`: key ``[domain, name]``, group ``<domain>_<layer>``,

@@ -109,7 +109,8 @@ class NodeFactory:
         alone = tuple(as_read(one) for one in reads)
         served = joined(asset, features)
         declared = (*alone, *served.views)
-        expected = given or _given(daily=daily, reads=alone, features=bool(served), source=source)
+        usual = _given(daily=daily, reads=alone, features=bool(served), source=source)
+        expected = usual if given is None else given
         refuse_reads(asset, declared, is_daily=daily)
         takes = require_arguments(asset, function, expected)
         refuse_undeclared(asset, function, [*(read.asset for read in declared), *deps])

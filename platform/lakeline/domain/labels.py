@@ -5,11 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakeline.contract import Contract
-from lakeline.domain.leaks import leak_checks
-from lakeline.domain.outcome import Rows, frames_of
+from lakeline.domain.leaked import note_leak_checks
+from lakeline.domain.leaks import has_looked, leak_checks
+from lakeline.domain.outcome import Check, Rows, frames_of
 from lakeline.errors import DomainError, names
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from lakeline.domain.features import Features
 
 
@@ -47,7 +50,16 @@ class Labelled:
         found = found.with_columns(pl.when(is_known).then(pl.col(self.label)).alias(self.label))
         kept = found.select(list(features.reader.columns.columns))
         checks = leak_checks(self, found, features)
+        self._note(found, features, checks)
         return replace(rows, frame=kept, checks=(*rows.checks, *checks))
+
+    def _note(self, rows: "pl.DataFrame", features: "Features", checks: Sequence[Check]) -> None:
+        """Keep what the checks say with the days of the rows; one that saw too little says nothing."""
+        event = features.reader.columns.event_time
+        assert event is not None
+        days = rows[event].dt.strftime("%Y-%m-%d").unique().to_list()
+        spoken = [one for one in checks if has_looked(one)]
+        note_leak_checks(features.house.ledger, features.reader.asset, days, spoken)
 
 
 def require_columns(asset: str, contract: type[Contract], wanted: Sequence[str]) -> None:

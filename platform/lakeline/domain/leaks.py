@@ -20,6 +20,7 @@ DAYS = 30
 FEWEST_DAYS = 7
 """With fewer days, chance alone makes steps that look like leaks."""
 ROWS = 20_000
+TOO_FEW = "are too few to tell"
 
 
 def leak_checks(
@@ -33,6 +34,11 @@ def leak_checks(
         features: The handle that joined them.
     """
     return _future(labelled, rows, features), _leakage(labelled, rows, features)
+
+
+def has_looked(check: Check) -> bool:
+    """Whether a leak check had enough rows to say anything."""
+    return not check.passed or TOO_FEW not in check.description
 
 
 def _future(labelled: "Labelled", rows: "pl.DataFrame", features: "Features") -> Check:
@@ -60,7 +66,9 @@ def _leakage(labelled: "Labelled", rows: "pl.DataFrame", features: "Features") -
     chosen = _newest(labelled, rows)
     days = chosen[labelled.at].dt.date().n_unique()
     if days < FEWEST_DAYS:
-        said = f"{days} labelled day(s) are too few to tell; a run over {FEWEST_DAYS} days or more looks at it."
+        said = (
+            f"{days} labelled day(s) {TOO_FEW}; a run over {FEWEST_DAYS} days or more looks at it."
+        )
         return Check(name=LEAKAGE, passed=True, description=said)
     sources = [table.features() for table in features.tables]
     delay = {source.name: knowledge_delay(source) for source in sources}

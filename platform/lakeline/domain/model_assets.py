@@ -6,8 +6,10 @@ from typing import Any
 
 import dagster as dg
 
+from lakeline.domain.chosen import arguments_of
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.core import Decorator, DomainCore
+from lakeline.domain.evaluating import EvaluationPlan, require_slices
 from lakeline.domain.factory import Function
 from lakeline.domain.health import health_asset
 from lakeline.domain.node import Node
@@ -15,6 +17,7 @@ from lakeline.domain.reads import Dependency
 from lakeline.domain.reporting import build_report
 from lakeline.domain.retraining import Trigger, gate_rules, policy_of
 from lakeline.domain.training import TrainingConfig, build_model
+from lakeline.models.thresholds import Costs
 from lakeline.models.trial import Learning
 
 MODEL_CHECKS = ("beats_baselines", "gate")
@@ -39,6 +42,11 @@ class ModelAssets(DomainCore):
         metric: str = "brier",
         holdout: str = "14d",
         refit: bool = True,
+        slices: Sequence[str] = (),
+        costs: Costs | None = None,
+        limits: Sequence[str] = (),
+        intended_use: str = "",
+        evidently: bool = False,
         kinds: Sequence[str] = ("lightgbm", "mlflow"),
         **settings: Any,
     ) -> Decorator:
@@ -60,6 +68,12 @@ class ModelAssets(DomainCore):
                 calibration_gap.
             holdout: Newest days that judge a challenger, which does not learn from them.
             refit: Whether a challenger that wins learns from those days too before it serves.
+            slices: Columns of the training set by which trainings are measured apart, and ``month``, ``weekday`` or
+                ``hour`` of the decision.
+            costs: Of a false alarm and of a miss, which make one threshold the cheapest.
+            limits: What the model cannot do, in sentences for its card.
+            intended_use: What it is for, for its card; left out, the function's docstring.
+            evidently: Whether each training writes Evidently's page too.
             settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
         learning = Learning(
@@ -71,7 +85,13 @@ class ModelAssets(DomainCore):
             schedule=tuple(schedule),
             refit=refit,
         )
-
+        plan = EvaluationPlan(
+            slices=tuple(slices),
+            costs=costs,
+            limits=tuple(limits),
+            intended_use=intended_use,
+            evidently=evidently,
+        )
         policy = partial(
             policy_of, self.name, retrain_on=retrain_on, cooldown=cooldown, at_most=at_most
         )
@@ -83,13 +103,17 @@ class ModelAssets(DomainCore):
                 layer="models",
                 reads=[training_set],
                 daily=False,
-                given=("train", "seed"),
+                given=arguments_of(function),
                 more=(learning,),
                 deps=settings.get("deps", ()),
             )
             gate = rules(node.asset)
+            require_slices(node.asset, plan, node.reads[0].node.columns)
             node.extras.update(
-                learning=learning, gate=gate, retrain=policy(model=node.asset, gate=gate)
+                learning=learning,
+                gate=gate,
+                evaluation=plan,
+                retrain=policy(model=node.asset, gate=gate),
             )
             return self._add_model(node, self._settings(node.asset, kinds, MODEL_CHECKS, settings))
 

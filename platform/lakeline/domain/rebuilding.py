@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lakeline.domain.chosen import trainer
 from lakeline.domain.node import Node
 from lakeline.errors import DomainError
 from lakeline.lake.holds import tag_of
@@ -15,7 +16,7 @@ from lakeline.window import Window
 
 if TYPE_CHECKING:
     from lakeline.lake import Lake
-    from lakeline.models.training import TrainingSet
+    from lakeline.models.training import TrainedModel, TrainingSet
 
 
 class SnapshotGoneError(DomainError):
@@ -41,6 +42,14 @@ class CodeDriftError(DomainError):
         )
 
 
+GPU_TOLERANCE = 1e-3
+"""Largest difference of a probability between a network that a GPU trained and the same one built again on a GPU.
+
+Its kernels are asked to sum in one order, which another kind of GPU, or another release of its libraries, does in another
+one; over a training the last digits grow. On a CPU the bytes must be equal.
+"""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rebuilt:
     """What building a version again gave.
@@ -54,6 +63,8 @@ class Rebuilt:
         judged_digest: SHA-256 of the model that was measured; None where none was.
         metrics: What it was measured at.
         wall_s: Time that it took.
+        deviation: Largest difference of its probabilities to those of the registered version, on the rows that it learned
+            from; None where the two were not compared.
     """
 
     digest: str
@@ -64,6 +75,7 @@ class Rebuilt:
     judged_digest: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     wall_s: float = 0.0
+    deviation: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -103,7 +115,27 @@ def require_snapshot(lake: "Lake", version: int, capsule: Capsule) -> None:
         raise SnapshotGoneError(capsule.asset, version, capsule.data.table, wanted, tag)
 
 
-def rebuild(lake: "Lake", node: Node, capsule: Capsule, *, is_judged: bool = False) -> Rebuilt:
+def is_of_gpu(capsule: Capsule) -> bool:
+    """Whether a GPU trained the version, so that equal probabilities are what can be asked of another training."""
+    return capsule.params.get("device") == "cuda"
+
+
+def is_reproduced(capsule: Capsule, rebuilt: Rebuilt) -> bool:
+    """Whether the version was built again: the same bytes, or from a GPU the same probabilities within `GPU_TOLERANCE`."""
+    if rebuilt.digest == capsule.digest:
+        return True
+    is_close = rebuilt.deviation is not None and rebuilt.deviation <= GPU_TOLERANCE
+    return is_of_gpu(capsule) and is_close
+
+
+def rebuild(
+    lake: "Lake",
+    node: Node,
+    capsule: Capsule,
+    *,
+    is_judged: bool = False,
+    registered: "TrainedModel | None" = None,
+) -> Rebuilt:
     """Train again on what the capsule names, with the present code.
 
     Args:
@@ -111,6 +143,7 @@ def rebuild(lake: "Lake", node: Node, capsule: Capsule, *, is_judged: bool = Fal
         node: The model asset.
         capsule: Of the version.
         is_judged: Whether to train and measure the model of the metrics too.
+        registered: The version itself, whose probabilities are compared; left out, none are.
 
     Raises:
         UnknownSnapshotError: The snapshot is gone.
@@ -119,7 +152,7 @@ def rebuild(lake: "Lake", node: Node, capsule: Capsule, *, is_judged: bool = Fal
 
     whole = past_rows(lake, capsule)
     train = learn_until(whole, capsule.learning, capsule.data.learned_until)
-    model = node.function(train, capsule.seed)
+    model = trainer(node, capsule.chosen)(train, capsule.seed)
     judged: dict[str, Any] = _judged(node, capsule, whole) if is_judged else {}
     return Rebuilt(
         digest=model.digest,
@@ -127,6 +160,7 @@ def rebuild(lake: "Lake", node: Node, capsule: Capsule, *, is_judged: bool = Fal
         content=content_version(train.frame),
         code_version=node.code_version,
         environment=present_environment(node.function),
+        deviation=_deviation(model, registered, train) if registered else None,
         **judged,
     )
 
@@ -166,10 +200,16 @@ def _differences(capsule: Capsule, rebuilt: Rebuilt) -> Iterator[Difference]:
             yield Difference(what=name, then=before, now=after)
 
 
+def _deviation(model: "TrainedModel", registered: "TrainedModel", rows: "TrainingSet") -> float:
+    import numpy as np
+
+    return float(np.abs(model.predict(rows.frame) - registered.predict(rows.frame)).max())
+
+
 def _judged(node: Node, capsule: Capsule, whole: "TrainingSet") -> dict[str, Any]:
     trial = attempt(
         node.asset,
-        node.function,
+        trainer(node, capsule.chosen),
         whole,
         capsule.learning,
         until=capsule.data.judged_from,

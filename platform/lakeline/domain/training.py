@@ -1,63 +1,31 @@
 """One run of a model asset: train on the past, judge on later days, and let the gate decide who serves."""
 
-import datetime as dt
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
 from lakeline.domain.build import as_failure
-from lakeline.domain.capsules import hold_version, seal
-from lakeline.domain.champion import (
-    CODE,
-    ROWS,
-    SIZE,
-    enthrone,
-    in_service,
-    keep_champion,
-    note_refused,
-)
-from lakeline.domain.features import Joined
+from lakeline.domain.challenge import SEED, Asked, build_of, register, settle, tried
+from lakeline.domain.champion import in_service
+from lakeline.domain.chosen import chosen_of
 from lakeline.domain.handles import Table, open_table
+from lakeline.domain.leaked import require_no_leaks
 from lakeline.domain.node import Node
-from lakeline.domain.parity_report import failed_parity
 from lakeline.domain.results import skipped
 from lakeline.domain.selection import to_build
+from lakeline.domain.training_progress import told_to
 from lakeline.domain.training_result import Verdict, checks, materialization
-from lakeline.errors import DomainError, names
-from lakeline.freshness.retraining import Training, fingerprint, note_training
+from lakeline.errors import DomainError
 from lakeline.lake.partitions import WHOLE
-from lakeline.ledger import Build
 from lakeline.meter import Meter
-from lakeline.models.gate import (
-    BY_GATE,
-    Contender,
-    GateDecision,
-    Promotion,
-    champion_of,
-    judge,
-    refuse,
-)
-from lakeline.models.registry import LEARNED_UNTIL
-from lakeline.models.trial import (
-    GateRules,
-    Learning,
-    attempt,
-    columns_to_read,
-    labelled_rows,
-    learn_until,
-    moment_of,
-    split_at,
-)
 
 if TYPE_CHECKING:
     from lakeline.models.registry import RegisteredVersion
-    from lakeline.models.training import TrainingSet
     from lakeline.resource import Lakehouse
-
-EXAMPLE_ROWS = 5
 
 
 class TrainingConfig(dg.Config):
@@ -72,7 +40,11 @@ class TrainingConfig(dg.Config):
         gt=0,
         description="Days after the training window that judge the model; left out, as the model declares",
     )
-    seed: int = Field(default=7, ge=0, description="Seed of everything random in the training")
+    seed: int = Field(default=SEED, ge=0, description="Seed of everything random in the training")
+    allow_leaks: bool = Field(
+        default=False,
+        description="Whether to train on a training set that failed a leak check; such a model is never promoted by the gate",
+    )
 
 
 class NoChampionError(DomainError):
@@ -89,7 +61,7 @@ def build_model(
     context: dg.AssetExecutionContext, node: Node, config: TrainingConfig
 ) -> Iterator[Any]:
     """Run a model asset."""
-    with as_failure(context):
+    with as_failure(context), alone(context, node):
         house: Lakehouse = context.resources.lakehouse
         meter = Meter()
         champion, held = in_service(house, node)
@@ -98,173 +70,46 @@ def build_model(
             yield from skipped(context, [WHOLE], {WHOLE: held} if held else {})
             return
         handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
-        verdict = _tried(house, node, handle, config, champion)
-        version = _register(house, node, verdict, handle)
-        _settle(house, node, verdict, version, _build(context, node, verdict, handle), meter)
+        if not config.allow_leaks:
+            require_no_leaks(house.ledger, node.asset, handle)
+        with told_to(context.log, house):
+            verdict = tried(house, node, handle, _asked(config, node, champion), champion)
+        version = take_effect(context, node, verdict, handle, meter)
         yield from checks(verdict)
         if champion is None and not verdict.decision.promoted:
             raise NoChampionError(node.asset, verdict.decision.reason)
         yield materialization(house, node, verdict, version)
 
 
-def _tried(
-    house: "Lakehouse",
-    node: Node,
-    handle: Table,
-    config: TrainingConfig,
-    champion: "RegisteredVersion | None",
-) -> Verdict:
-    """Train a challenger, and let the gate decide; the winner is trained again on every day, if the model says so."""
-    learning: Learning = node.extras["learning"]
-    rules = _rules(node, config)
-    held, why_none = champion_of(house.registry, node.table)
-    whole = _rows(node, handle, held)
-    until = (
-        moment_of(config.train_until)
-        if config.train_until
-        else split_at(whole, rules, held.learned_until if held else None)
-    )
-    trial = attempt(
-        node.asset,
-        node.function,
-        whole,
-        learning,
-        until=until,
-        test_until=until + dt.timedelta(days=rules.days),
-        seed=config.seed,
-    )
-    decision = judge(trial, held, whole, rules=rules, why_none=why_none)
-    decision = unless_skewed(house, _served_views(node), decision)
-    final, learned = trial.model, trial.train
-    if decision.promoted and learning.refit and not config.train_until:
-        learned = learn_until(whole, learning, whole.end)
-        final = node.function(learned, config.seed)
-    return Verdict(
-        trial=trial,
-        decision=decision,
-        final=final,
-        learned=learned,
-        champion=champion,
-        known_ts=whole.end,
-        columns=_columns(node, handle, held),
-        seed=config.seed,
-    )
-
-
-def unless_skewed(
-    house: "Lakehouse", views: Sequence[Node], decision: GateDecision
-) -> GateDecision:
-    """The decision, or a refusal where the parity report of a view says that it is served with other values than learned from."""
-    broken = failed_parity(house.ledger, views)
-    if not decision.promoted or not broken:
-        return decision
-    reason = f"{names(broken)} found that online and offline differ; else: {decision.reason}"
-    return replace(decision, promoted=False, reason=reason)
-
-
-def _served_views(node: Node) -> list[Node]:
-    served: Joined = node.reads[0].node.extras["features"]
-    return [read.node for read in served.views]
-
-
-def _rules(node: Node, config: TrainingConfig) -> GateRules:
-    declared: GateRules = node.extras["gate"]
-    return declared if config.holdout_days is None else declared.over(config.holdout_days)
-
-
-def _rows(node: Node, handle: Table, held: Contender | None) -> "TrainingSet":
-    learning: Learning = node.extras["learning"]
-    assert handle.window is not None
-    rows = handle.read(columns=_columns(node, handle, held)).collect()
-    return labelled_rows(rows, learning, handle.window.start, handle.window.end)
-
-
-def _columns(node: Node, handle: Table, held: Contender | None) -> tuple[str, ...]:
-    also = held.model.features if held else ()
-    learning: Learning = node.extras["learning"]
-    return tuple(columns_to_read(learning, also, tuple(handle.contract.columns)))
-
-
-def _register(
-    house: "Lakehouse", node: Node, verdict: Verdict, handle: Table
+def take_effect(
+    context: dg.AssetExecutionContext, node: Node, verdict: Verdict, handle: Table, meter: Meter
 ) -> "RegisteredVersion":
-    trial, learned = verdict.trial, verdict.learned
-    snapshots = (
-        {handle.node.asset.replace("/", "."): handle.snapshot_id} if handle.snapshot_id else {}
-    )
-    capsule = seal(
-        node,
-        handle,
-        trial,
-        final=verdict.final,
-        learned=learned,
-        columns=verdict.columns,
-        seed=verdict.seed,
-    )
-    version = house.registry.register(
-        node.table,
-        verdict.final,
-        metrics=trial.numbers,
-        snapshots=snapshots,
-        input_example=trial.test.frame.select(verdict.final.features).head(EXAMPLE_ROWS),
-        params={
-            "train_start": f"{learned.start:%Y-%m-%d}",
-            "train_until": f"{learned.end:%Y-%m-%d}",
-        },
-        tags={
-            CODE: node.code_version,
-            LEARNED_UNTIL: learned.end.isoformat(),
-            ROWS: str(learned.frame.height),
-            SIZE: str(len(verdict.final.booster)),
-            "lakeline.judged": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
-            "lakeline.judged_model": trial.model.digest,
-        },
-        capsule=capsule,
-    )
-    hold_version(house.lake, version)
+    """Register what was trained, and let the gate's word take effect."""
+    house: Lakehouse = context.resources.lakehouse
+    version = register(house, node, verdict, handle)
+    build = build_of(context.run.run_id, node, verdict, handle)
+    settle(house, node, verdict, version, build, meter)
     return version
 
 
-def _build(context: dg.AssetExecutionContext, node: Node, verdict: Verdict, handle: Table) -> Build:
-    return Build(
-        asset=node.asset,
-        partition=WHOLE,
-        version=verdict.final.digest[:32],
-        watermark=verdict.learned.end,
-        code_version=node.code_version,
-        run_id=context.run.run_id,
-        rows=verdict.learned.frame.height,
-        bytes=len(verdict.final.booster),
-        inputs=handle.inputs(WHOLE),
+@contextmanager
+def alone(context: dg.AssetExecutionContext, node: Node) -> Iterator[None]:
+    """Held by one training of a model at a time, over processes and machines; another one says that it waits, and waits.
+
+    Two at once would judge against the same champion, and the slower one would find that it has moved.
+    """
+    house: Lakehouse = context.resources.lakehouse
+    with house.lake.turn(f"{node.table}.training", uuid.uuid4().hex) as turn:
+        if not turn.try_take():
+            context.log.info("Another training of '%s' is under way; this one waits", node.asset)
+            turn.take()
+        yield
+
+
+def _asked(config: TrainingConfig, node: Node, champion: "RegisteredVersion | None") -> Asked:
+    return Asked(
+        train_until=config.train_until,
+        holdout_days=config.holdout_days,
+        seed=config.seed,
+        chosen=chosen_of(node, champion),
     )
-
-
-def _settle(
-    house: "Lakehouse",
-    node: Node,
-    verdict: Verdict,
-    version: "RegisteredVersion",
-    build: Build,
-    meter: Meter,
-) -> None:
-    """Let the decision take effect, and note the training, whatever became of it."""
-    champion, decision, cost = verdict.champion, verdict.decision, meter.cost()
-    if decision.promoted:
-        enthrone(
-            house,
-            node,
-            version,
-            build,
-            cost=cost,
-            promotion=Promotion(by=BY_GATE, because=decision.reason),
-            instead_of=champion.version if champion else None,
-        )
-    else:
-        refuse(house.registry, node.table, version.version, because=decision.reason)
-        if champion is None:
-            note_refused(house, build, cost)
-        else:
-            keep_champion(house, build, champion, cost)
-    read = fingerprint((one.asset, one.partition, one.version) for one in build.inputs)
-    training = Training(verdict.known_ts, read, node.code_version)
-    note_training(house.ledger, node.asset, training)

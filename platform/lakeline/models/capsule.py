@@ -4,7 +4,7 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lakeline.errors import ModelError
@@ -81,6 +81,7 @@ class Capsule:
         params: Parameters of the trained model.
         code_version: Hash of the function that trained, and of what that calls.
         environment: With what, and where.
+        chosen: Settings that a search found and the function was given; those before searches have none.
     """
 
     asset: str
@@ -92,6 +93,7 @@ class Capsule:
     params: Mapping[str, Any]
     code_version: str
     environment: Environment
+    chosen: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """As text that :func:`parse_capsule` reads; equal capsules give equal text."""

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lakeline.models.booster import BoosterModel, native_booster
 from lakeline.models.capsule import Capsule
-from lakeline.models.training import TrainedModel, native_booster
+from lakeline.models.training import TrainedModel
 
 if TYPE_CHECKING:
     from lakeline.models.registry import RegisteredVersion, Registry
@@ -81,8 +82,10 @@ def side_by_side(first: Side, second: Side) -> list[Line]:
 
 
 def importance(model: TrainedModel) -> dict[str, str]:
-    """Share of the gain of all splits that each feature brought, the largest first."""
-    gains = native_booster(model.booster).feature_importance("gain")
+    """Share of the gain of all splits that each feature brought, the largest first; nothing for a model without splits."""
+    if not isinstance(model, BoosterModel):
+        return {}
+    gains = native_booster(model.payload).feature_importance("gain")
     total = float(gains.sum()) or 1.0
     pairs = sorted(zip(model.features, gains, strict=True), key=lambda one: -one[1])
     return {name: f"{gain / total:.1%}" for name, gain in pairs}

@@ -32,6 +32,7 @@ class Environment:
         processor: Name of the processor, as far as the system tells it.
         cores: Processors that the process may use.
         threads: Variables that limit threads, as far as they were set.
+        accelerator: Name of the GPU that torch computed with; empty where there was none.
     """
 
     commit: str | None
@@ -43,6 +44,7 @@ class Environment:
     cores: int
     packages: Mapping[str, str] = field(default_factory=dict)
     threads: Mapping[str, str] = field(default_factory=dict)
+    accelerator: str = ""
 
     @property
     def code(self) -> str:
@@ -61,6 +63,7 @@ class Environment:
             "architecture": self.architecture,
             "processor": self.processor,
             "cores": str(self.cores),
+            **({"accelerator": self.accelerator} if self.accelerator else {}),
             **self.threads,
         }
 
@@ -86,6 +89,7 @@ def present_environment(function: Callable[..., object]) -> Environment:
         processor=_processor(),
         cores=_cores(),
         threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+        accelerator=_accelerator(),
     )
 
 
@@ -140,6 +144,14 @@ def _processor() -> str:
         return platform.processor() or "unknown"
     named = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(named, platform.processor() or "unknown")
+
+
+def _accelerator() -> str:
+    """Of a process that used torch: others are spared the import, which takes seconds."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return ""
+    return str(torch.cuda.get_device_name())
 
 
 def _cores() -> int:

@@ -171,10 +171,14 @@ def log_losses(labels_N: "Floats", scores_N: "Floats") -> "Floats":
 
 def share_baseline(train: TrainingSet, test: TrainingSet) -> Metrics:
     """Quality of giving every row of ``test`` the share of positive rows in ``train``: what knowing nothing is worth."""
+    return evaluate(test.labels(), share_scores(train, test))
+
+
+def share_scores(train: TrainingSet, test: TrainingSet) -> "Floats":
+    """The share of positive rows in ``train`` for each row of ``test``, shape ``(N,)``."""
     import numpy as np
 
-    labels_N = test.labels()
-    return evaluate(labels_N, np.full(len(labels_N), train.labels().mean()))
+    return np.full(test.frame.height, train.labels().mean())
 
 
 def schedule_baseline(
@@ -187,8 +191,22 @@ def schedule_baseline(
     seed: int = 0,
 ) -> Metrics:
     """Quality of a booster that reads ``columns`` alone: what the features beyond them are worth is the difference."""
+    scores_N = schedule_scores(train, test, columns, params=params, rounds=rounds, seed=seed)
+    return evaluate(test.labels(), scores_N)
+
+
+def schedule_scores(
+    train: TrainingSet,
+    test: TrainingSet,
+    columns: Sequence[str],
+    *,
+    params: Mapping[str, object] | None = None,
+    rounds: int = ROUNDS,
+    seed: int = 0,
+) -> "Floats":
+    """Scores of ``test`` by a booster that reads ``columns`` alone, shape ``(N,)``."""
     model = train_booster(train.only(columns), params=params, rounds=rounds, seed=seed)
-    return evaluate(test.labels(), model.predict(test.frame))
+    return model.predict(test.frame)
 
 
 def require_comparable(

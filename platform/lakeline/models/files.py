@@ -1,7 +1,7 @@
-"""The files of a model: LightGBM's own in MLflow's flavour, which any MLflow tool can load, and what lakeline adds.
+"""The files of a model: its flavor's own, which MLflow's tools load, and what lakeline adds.
 
-``lakeline.json`` beside the booster holds what turns a frame into its input: features in order, the values of categories.
-``manifest.json`` has the hash of every file.
+``lakeline.json`` beside them holds the flavor and what turns a frame into the model's input: features in order, the values
+of categories. ``manifest.json`` has the hash of every file.
 """
 
 import json
@@ -9,14 +9,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakeline.models.flavors import flavor_named
 from lakeline.models.manifest import write_manifest
-from lakeline.models.training import TrainedModel, feature_matrix, native_booster
+from lakeline.models.training import TrainedModel
 
 if TYPE_CHECKING:
     import polars as pl
 
 DESCRIPTION_FILE = "lakeline.json"
-BOOSTER_FILE = "model.lgb"
+BEFORE_FLAVORS = "lightgbm"
+"""Flavor of the models that were written before models had one."""
 
 
 def write_model(
@@ -25,47 +27,38 @@ def write_model(
     *,
     entry: object,
     example: "pl.DataFrame",
-    also: Mapping[str, str] | None = None,
+    also: Mapping[str, str | bytes] | None = None,
 ) -> Path:
-    """The model as MLflow's LightGBM flavour, with its description, more texts and the manifest; gives ``folder``.
+    """The model as MLflow has its flavor, with its payload, its description, more files and the manifest; gives ``folder``.
 
-    The signature and the example show what the booster reads: one float column a feature, categories as their codes.
+    Raises:
+        ColumnsMissingError, FeatureTypeError: The example lacks what the model reads.
+        MissingExtraError: What the flavor needs is not installed.
     """
-    import lightgbm
-    import pandas as pd
-    from mlflow.lightgbm import save_model
-    from mlflow.models import infer_signature
-
-    scores_N = model.predict(example)
-    matrix_ND = feature_matrix(example, model.features, model.categories)
-    encoded = pd.DataFrame({name: matrix_ND[:, i] for i, name in enumerate(model.features)})
-    save_model(
-        native_booster(model.booster),
-        str(folder),
-        mlflow_model=entry,
-        signature=infer_signature(encoded, scores_N),
-        input_example=encoded,
-        # Named, or MLflow loads the model in a new process to find out: 14 s instead of 0.7.
-        pip_requirements=[f"lightgbm=={lightgbm.__version__}"],
-    )
-    (folder / BOOSTER_FILE).write_bytes(model.booster)
-    described = json.dumps(model.description, indent=2, sort_keys=True, ensure_ascii=False)
+    flavor = flavor_named(model.flavor, of=model.name)
+    flavor.save(model, folder, entry=entry, example=example)
+    (folder / flavor.file).write_bytes(model.payload)
+    told = {"flavor": model.flavor, **model.description}
+    described = json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / DESCRIPTION_FILE).write_text(described, encoding="utf-8")
-    for name, text in (also or {}).items():
-        (folder / name).write_text(text, encoding="utf-8")
-    write_manifest(folder)
+    add_files(folder, also or {})
     return folder
 
 
+def add_files(folder: Path, also: Mapping[str, str | bytes]) -> list[Path]:
+    """Put more files into a copy of a model's files; gives what is new there, the manifest among it."""
+    for name, text in also.items():
+        (folder / name).write_bytes(text.encode() if isinstance(text, str) else text)
+    return [*(folder / name for name in also), write_manifest(folder)]
+
+
 def read_model(name: str, folder: Path) -> TrainedModel:
-    """The model that :func:`write_model` wrote to ``folder``."""
+    """The model that :func:`write_model` wrote to ``folder``.
+
+    Raises:
+        UnknownFlavorError: It is of a kind that this release does not know.
+        MissingExtraError: What its flavor needs is not installed.
+    """
     described = json.loads((folder / DESCRIPTION_FILE).read_text(encoding="utf-8"))
-    return TrainedModel(
-        name=name,
-        features=tuple(described["features"]),
-        categories={column: tuple(values) for column, values in described["categories"].items()},
-        params=described["params"],
-        rounds=described["rounds"],
-        seed=described["seed"],
-        booster=(folder / BOOSTER_FILE).read_bytes(),
-    )
+    flavor = flavor_named(described.pop("flavor", BEFORE_FLAVORS), of=name)
+    return flavor.restore(name, described, (folder / flavor.file).read_bytes())

@@ -60,7 +60,7 @@ def add_version(
     *,
     example: "pl.DataFrame",
     tags: Mapping[str, str],
-    also: Mapping[str, str],
+    also: Mapping[str, str | bytes],
 ) -> "ModelVersion":
     """Write the model's files and make them the next version.
 
@@ -76,7 +76,7 @@ def add_version(
     from mlflow.models import Model
 
     logged = client.create_logged_model(
-        place.experiment, name="model", source_run_id=place.run_id, model_type="lightgbm"
+        place.experiment, name="model", source_run_id=place.run_id, model_type=model.flavor
     )
     entry = Model(
         artifact_path=logged.artifact_location,

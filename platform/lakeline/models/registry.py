@@ -1,7 +1,8 @@
 """The model registry: versions of models with their numbers and origins, kept by MLflow.
 
-Without a server it is one folder: MLflow's SQLite database and the files of the models. A version holds LightGBM's own
-model in MLflow's flavour and lakeline's own description (see `lakeline.models.files`). Registering an equal model again gives the version that is there already.
+Without a server it is one folder: MLflow's SQLite database and the files of the models. A version holds the
+model as MLflow's tools load it and lakeline's own description (see `lakeline.models.files`). Registering an equal model
+again gives the version that is there already.
 """
 
 import contextlib
@@ -23,9 +24,25 @@ from lakeline.models.capsule import (
     checked_capsule,
     digest_of,
 )
-from lakeline.models.files import read_model
+from lakeline.models.card import CARD_FILE, Papers, described, numbered
+from lakeline.models.evaluation_report import (
+    EVALUATION,
+    EVALUATION_FILE,
+    EvaluationReport,
+    NoEvaluationError,
+)
+from lakeline.models.files import add_files, read_model
 from lakeline.models.mlflow_runs import Logged, add_version, open_run
 from lakeline.models.mlflow_store import ensure_database, quiet_mlflow
+from lakeline.models.servable import (
+    BECAUSE,
+    ONNX,
+    ONNX_FILE,
+    NotServableError,
+    ServableForm,
+    is_servable,
+    sha256,
+)
 from lakeline.models.training import TrainedModel
 
 if TYPE_CHECKING:
@@ -34,6 +51,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 DIGEST = "lakeline.digest"
+FLAVOR = "lakeline.flavor"
 SNAPSHOT = "lakeline.snapshot."
 LEARNED_UNTIL = "lakeline.learned_until"
 """Tag of a version: end of its training window, ISO 8601."""
@@ -83,7 +101,7 @@ class Registry:
     folder: Path
     uri: str | None = field(default=None, kw_only=True)
 
-    def register(
+    def register(  # noqa: PLR0913 - what a version is made of, all by keyword
         self,
         name: str,
         model: TrainedModel,
@@ -94,10 +112,12 @@ class Registry:
         params: Mapping[str, object] | None = None,
         tags: Mapping[str, str] | None = None,
         capsule: Capsule | None = None,
+        papers: Papers | None = None,
+        form: ServableForm | None = None,
     ) -> RegisteredVersion:
         """A new version of ``name``, or the one that holds an equal model already.
 
-        An equal model keeps the metrics, snapshots, tags and capsule of its first registration.
+        An equal model keeps the metrics, snapshots, tags, capsule, papers and form of its first registration.
 
         Args:
             name: The registered model, for example ``flights.delay_lightgbm``.
@@ -105,9 +125,11 @@ class Registry:
             metrics: Its quality.
             snapshots: Iceberg snapshot id of each table that it was trained on.
             input_example: A few rows that it can predict.
-            params: What to record beside the model's own parameters, rounds and seed.
+            params: What to record beside the model's own settings and seed.
             tags: What else to say of the version.
             capsule: What it takes to build it again.
+            papers: Its evaluation and its card, which MLflow shows as its description.
+            form: Its ONNX form with what became of its check.
 
         Raises:
             ModelNameError: MLflow could not hold the name.
@@ -119,10 +141,11 @@ class Registry:
                 if found.digest == model.digest:
                     return replace(found, reused=True)
             sealed = capsule.to_json() if capsule else None
-            marks = {DIGEST: model.digest, **(tags or {})}
+            marks = {DIGEST: model.digest, FLAVOR: model.flavor, **(tags or {})}
             marks |= {CAPSULE: digest_of(sealed)} if sealed else {}
+            marks |= {EVALUATION: digest_of(papers.evaluation)} if papers else {}
             marks |= {f"{SNAPSHOT}{table}": str(number) for table, number in snapshots.items()}
-            values = {**model.params, "rounds": model.rounds, "seed": model.seed, **(params or {})}
+            values = {**model.settings, "seed": model.seed, **(params or {})}
             client, experiment = self._client(), self._experiment(name)
             with open_run(
                 client, experiment, name=name, metrics=metrics, params=values, tags=marks
@@ -133,9 +156,19 @@ class Registry:
                     model,
                     example=input_example,
                     tags=marks,
-                    also={CAPSULE_FILE: sealed} if sealed else {},
+                    also={
+                        **({CAPSULE_FILE: sealed} if sealed else {}),
+                        **(papers.files if papers else {}),
+                        **(form.files if form else {}),
+                    },
                 )
-                return _registered(added)
+                number = int(added.version)
+                if papers:
+                    said = described(papers.card, papers.asset, number)
+                    client.update_model_version(name, str(number), description=said)
+                if form:
+                    self.note(name, number, form.tags_of(number))
+                return self._find(name, number)
 
     def versions(self, name: str) -> list[RegisteredVersion]:
         """Every version of ``name``, oldest first; none of a name that was never registered."""
@@ -176,6 +209,75 @@ class Registry:
         with self._copy(found, f"/{CAPSULE_FILE}") as file:
             text = file.read_text(encoding="utf-8")
         return checked_capsule(name, number, text, sha256=found.tags[CAPSULE], digest=found.digest)
+
+    def evaluation(self, name: str, number: int) -> EvaluationReport:
+        """How a version did on the days after its training window.
+
+        Raises:
+            UnknownModelError: There is no such version.
+            NoEvaluationError: It was registered without.
+            CorruptModelError: The file is gone, or is not the one that was registered.
+        """
+        found = self._find(name, number)
+        if EVALUATION not in found.tags:
+            raise NoEvaluationError(name, number)
+        with self._copy(found, f"/{EVALUATION_FILE}") as file:
+            text = file.read_text(encoding="utf-8")
+            if digest_of(text) != found.tags[EVALUATION]:
+                raise CorruptModelError(
+                    name, number, "its evaluation differs from what was registered"
+                )
+            return EvaluationReport.from_json(text)
+
+    def card(self, name: str, number: int) -> str:
+        """What a version is for, how good it is and where it is not, as Markdown.
+
+        Raises:
+            UnknownModelError: There is no such version.
+            NoEvaluationError: It was registered without.
+            CorruptModelError: The file is gone.
+        """
+        found = self._find(name, number)
+        if EVALUATION not in found.tags:
+            raise NoEvaluationError(name, number)
+        with self._copy(found, f"/{CARD_FILE}") as file:
+            return numbered(file.read_text(encoding="utf-8"), number)
+
+    def add_form(self, name: str, number: int, form: ServableForm) -> None:
+        """Put an ONNX form beside a version that is there, over an earlier one.
+
+        Raises:
+            UnknownModelError: There is no such version.
+            CorruptModelError: Its files are gone.
+        """
+        found = self._find(name, number)
+        client = self._client()
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+        with self._copy(found) as folder:
+            files = add_files(folder, form.files)
+            source = client.get_model_version_download_uri(name, str(number))
+            place = get_artifact_repository(source, tracking_uri=self._address)
+            for file in files:
+                place.log_artifact(str(file))  # type: ignore[no-untyped-call]
+        self.note(name, number, form.tags_of(number))
+
+    def onnx(self, name: str, number: int) -> bytes:
+        """The ONNX form of a version.
+
+        Raises:
+            UnknownModelError: There is no such version.
+            NotServableError: It has none that was found equal to the model.
+            CorruptModelError: The file is gone, or is not the one that was checked.
+        """
+        found = self._find(name, number)
+        if not is_servable(found.tags):
+            raise NotServableError(name, number, found.tags.get(BECAUSE, ""))
+        with self._copy(found, f"/{ONNX_FILE}") as file:
+            content = file.read_bytes()
+        if sha256(content) != found.tags.get(ONNX):
+            raise CorruptModelError(name, number, "its ONNX form differs from what was checked")
+        return content
 
     def delete(self, name: str, number: int) -> None:
         """Forget a version; MLflow keeps its run and files. What is held for it stays held.
@@ -218,6 +320,8 @@ class Registry:
         Raises:
             UnknownModelError: There is no such model, version or alias.
             CorruptModelError: Its files are gone, or are not the ones that were registered.
+            UnknownFlavorError: Another release of lakeline registered it.
+            MissingExtraError: What its flavor needs is not installed.
         """
         number = which if isinstance(which, int) else self._aliases(name).get(which)
         if number is None:

@@ -7,16 +7,14 @@ answers differently for values that lie between a float and its threshold.
 import datetime as dt
 import hashlib
 import json
-import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from lakeline.errors import ColumnsMissingError, FeatureTypeError, UnlabelledError
 
 if TYPE_CHECKING:
-    import lightgbm as lgb
     import numpy as np
     import numpy.typing as npt
     import polars as pl
@@ -94,27 +92,28 @@ class TrainingSet:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainedModel:
-    """A booster with all that it takes to turn a frame into what the booster reads.
+class TrainedModel(ABC):
+    """What a training gives, whatever learned: enough to turn a frame into probabilities, on any machine.
 
     Attributes:
+        flavor: How it is stored and loaded, one of `lakeline.models.flavors.FLAVORS`.
         name: What the model is called; no part of its digest.
         features: Columns that it reads, in order.
+        payload: What was learned, as it is stored; equal models have equal bytes.
         categories: For each categorical feature its values, whose places are their codes.
         params: Parameters it was trained with.
-        rounds: Trees asked for.
         seed: Seed of everything random in the training.
-        booster: LightGBM's own text of the trees.
         promised: What it was measured at before it was registered, by metric; empty until then. No part of its digest.
         learned_until: End of its training window, where it was registered with one. No part of its digest.
     """
 
+    flavor: ClassVar[str]
+
     name: str
     features: tuple[str, ...]
-    booster: bytes = field(repr=False)
+    payload: bytes = field(repr=False)
     categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
     params: Mapping[str, object] = field(default_factory=dict)
-    rounds: int = 0
     seed: int = 0
     promised: Mapping[str, float] = field(default_factory=dict, repr=False)
     learned_until: dt.datetime | None = None
@@ -125,6 +124,7 @@ class TrainedModel:
         Raises:
             ColumnsMissingError: The frame lacks a feature.
             FeatureTypeError: A feature is no number.
+            MissingExtraError: What the model's flavor needs is not installed.
         """
         import numpy as np
 
@@ -134,30 +134,43 @@ class TrainedModel:
         matrix_ND = feature_matrix(frame, self.features, self.categories)
         if not len(matrix_ND):
             return np.empty(0)
-        return np.asarray(native_booster(self.booster).predict(matrix_ND), dtype=np.float64)
+        return self._scores(matrix_ND)
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """Everything that a person chose or may compare, by name."""
+        return {**self.params, **self._particulars()}
 
     @property
     def description(self) -> dict[str, object]:
-        """All but name and trees, ready for JSON."""
+        """All but name and payload, ready for JSON."""
         return {
             "features": list(self.features),
             "categories": {name: list(values) for name, values in self.categories.items()},
             "params": dict(self.params),
-            "rounds": self.rounds,
             "seed": self.seed,
+            **self._particulars(),
         }
 
     @property
     def digest(self) -> str:
         """SHA-256, in hexadecimal, of what was trained: equal for models that are equal in all but their name."""
         described = json.dumps(self.description, sort_keys=True, ensure_ascii=False).encode()
-        return hashlib.sha256(described + b"\0" + self.booster).hexdigest()
+        return hashlib.sha256(described + b"\0" + self.payload).hexdigest()
+
+    @abstractmethod
+    def _scores(self, matrix_ND: "npt.NDArray[np.float32]") -> "npt.NDArray[np.float64]":
+        """Probability for each row of :func:`feature_matrix`, shape ``(N,)``; there is at least one."""
+
+    @abstractmethod
+    def _particulars(self) -> dict[str, object]:
+        """What this flavor has to say beside the parameters, ready for JSON."""
 
 
 def feature_matrix(
     frame: "pl.DataFrame", features: Sequence[str], categories: Mapping[str, Sequence[str]]
 ) -> "npt.NDArray[np.float32]":
-    """What a booster reads, shape ``(N, D)``: nulls are NaN, categories their codes, -1 for one never seen.
+    """What a model reads, shape ``(N, D)``: nulls are NaN, categories their codes, -1 for one never seen.
 
     Raises:
         FeatureTypeError: A feature that is not categorical is no number.
@@ -175,20 +188,3 @@ def feature_matrix(
         return pl.col(name).cast(pl.Float32)
 
     return frame.select(encoded(name) for name in features).to_numpy(order="c")
-
-
-@lru_cache(maxsize=8)
-def native_booster(text: bytes) -> "lgb.Booster":
-    """LightGBM's booster from its text, parsed once."""
-    use_patient_threads()
-    import lightgbm as lgb
-
-    return lgb.Booster(model_str=text.decode())
-
-
-def use_patient_threads() -> None:
-    """Let OpenMP's threads sleep while they wait for each other; before LightGBM is imported.
-
-    Spinning, they take the cores that other processes need: on two busy cores a training of 5 s took 24 s.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")

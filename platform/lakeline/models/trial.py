@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lakeline.errors import DomainError
@@ -10,6 +10,8 @@ from lakeline.models.comparison import LEVEL
 from lakeline.models.training import TrainingSet
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
     import polars as pl
 
     from lakeline.models.evaluation import Metrics
@@ -80,13 +82,20 @@ class NothingToLearnError(DomainError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trial:
-    """A trained model with its results on days that it never saw."""
+    """A trained model with its results on days that it never saw.
+
+    Attributes:
+        scores_N: Its scores of the rows of ``test``, shape ``(N,)``.
+        baseline_scores: Those of each baseline.
+    """
 
     model: "TrainedModel"
     metrics: "Metrics"
     baselines: "Mapping[str, Metrics]"
     train: TrainingSet
     test: TrainingSet
+    scores_N: "npt.NDArray[np.float64]" = field(repr=False)  # noqa: N815 - arrays carry their shape
+    baseline_scores: "Mapping[str, npt.NDArray[np.float64]]" = field(repr=False)
 
     @property
     def beats_baselines(self) -> bool:
@@ -167,22 +176,25 @@ def attempt(
     Raises:
         NothingToLearnError: One of the two holds no labelled rows.
     """
-    from lakeline.models.evaluation import evaluate, schedule_baseline, share_baseline
+    from lakeline.models.evaluation import evaluate, schedule_scores, share_scores
 
     train, test = learn_until(whole, learning, until), whole.after(until).before(test_until)
     for part, what in ((train, "train on"), (test, "be evaluated on")):
         if part.frame.is_empty():
             raise NothingToLearnError(model, what, part.start, part.end)
-    trained = train_model(train, seed)
-    baselines = {"share": share_baseline(train, test)}
+    trained, labels_N = train_model(train, seed), test.labels()
+    baselines = {"share": share_scores(train, test)}
     if learning.schedule:
-        baselines["schedule"] = schedule_baseline(train, test, learning.schedule)
+        baselines["schedule"] = schedule_scores(train, test, learning.schedule)
+    scores_N = trained.predict(test.frame)
     return Trial(
         model=trained,
-        metrics=evaluate(test.labels(), trained.predict(test.frame)),
-        baselines=baselines,
+        metrics=evaluate(labels_N, scores_N),
+        baselines={name: evaluate(labels_N, one_N) for name, one_N in baselines.items()},
         train=train,
         test=test,
+        scores_N=scores_N,
+        baseline_scores=baselines,
     )
 
 

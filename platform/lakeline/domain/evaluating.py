@@ -1,0 +1,136 @@
+"""What a model asset says of its evaluation, and what a training writes down of it: report, card and page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from inspect import getdoc
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lakeline.domain.node import Node
+from lakeline.errors import DomainError, names
+from lakeline.models.card import CardFacts, Papers, card
+from lakeline.models.slices import DERIVED
+from lakeline.models.thresholds import Costs
+
+if TYPE_CHECKING:
+    from lakeline.contract import Contract
+    from lakeline.domain.training_result import Verdict
+    from lakeline.models.evaluation_report import EvaluationReport
+    from lakeline.models.registry import RegisteredVersion
+    from lakeline.models.trial import Trial
+    from lakeline.resource import Lakehouse
+
+
+class SlicesError(DomainError):
+    """A model is to be measured by a column that its training set does not have."""
+
+    def __init__(self, model: str, missing: Sequence[str], has: Sequence[str]) -> None:
+        super().__init__(
+            f"'{model}' has {names(missing)} in slices=, which its training set does not have. "
+            f"Its columns are {names(has, 40)}; {', '.join(DERIVED)} are taken from the time of the decision."
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluationPlan:
+    """How a model's trainings are evaluated and described; changing it is no reason to train again.
+
+    Attributes:
+        slices: Columns that the rows are parted by.
+        costs: Of wrong decisions, for the table of thresholds.
+        limits: What the model cannot do, in sentences.
+        intended_use: What it is for; empty for what the function's docstring says.
+        evidently: Whether each training writes Evidently's page too, which takes seconds.
+    """
+
+    slices: tuple[str, ...] = ()
+    costs: Costs | None = None
+    limits: tuple[str, ...] = ()
+    intended_use: str = ""
+    evidently: bool = False
+
+
+def require_slices(model: str, plan: EvaluationPlan, contract: "type[Contract]") -> None:
+    """Refuse slices that cannot be made.
+
+    Raises:
+        SlicesError: It says which.
+    """
+    has = list(contract.columns)
+    missing = [name for name in plan.slices if name not in has and name not in DERIVED]
+    if missing:
+        raise SlicesError(model, missing, has)
+
+
+def plan_of(node: Node) -> EvaluationPlan:
+    """The plan of a model asset."""
+    found: EvaluationPlan = node.extras.get("evaluation") or EvaluationPlan()
+    return found
+
+
+def evaluate(node: Node, trial: "Trial") -> "EvaluationReport":
+    """The evaluation of a trial as the asset wants it."""
+    from lakeline.models.evaluation_report import evaluate_trial
+
+    plan = plan_of(node)
+    return evaluate_trial(trial, slices=plan.slices, costs=plan.costs)
+
+
+def papers(node: Node, verdict: "Verdict", snapshots: Mapping[str, int]) -> Papers:
+    """The evaluation and the card of what a training is about to register.
+
+    Args:
+        node: The model asset.
+        verdict: What became of the training.
+        snapshots: Iceberg snapshot of each table that it learned from.
+    """
+    plan, learned, final = plan_of(node), verdict.learned, verdict.final
+    decision = verdict.decision
+    facts = CardFacts(
+        asset=node.asset,
+        owner=str(node.extras["owner"]),
+        intended_use=plan.intended_use or getdoc(node.function) or "Nobody said what it is for.",
+        limits=plan.limits,
+        digest=final.digest,
+        learned_from=learned.start,
+        learned_until=learned.end,
+        rows=learned.frame.height,
+        snapshots=snapshots,
+        features=final.features,
+        label=learned.label,
+        parameters=final.settings,
+        seed=verdict.seed,
+        code_version=node.code_version,
+        reads=tuple(sorted({one.node.asset for read in node.reads for one in read.node.reads})),
+        gate=f"{'promoted' if decision.promoted else 'refused'}, {decision.reason}",
+    )
+    report = verdict.evaluation
+    return Papers(asset=node.asset, evaluation=report.to_json(), card=card(facts, report))
+
+
+def write_pages(
+    house: "Lakehouse", node: Node, verdict: "Verdict", version: "RegisteredVersion"
+) -> str:
+    """Write the page of a version's evaluation below the reports, and give its address."""
+    from lakeline.models.evaluation_page import evaluation_html
+    from lakeline.monitoring.pages import write_page
+
+    name = f"{node.domain}/{node.name}/{version.version}"
+    write = partial(write_page, Path(house.reports), base_url=house.reports_url)
+    links: dict[str, str] = {}
+    if plan_of(node).evidently:
+        links["Evidently's page"] = write(f"{name}-evidently", _evidently(verdict.trial))
+    title = f"{node.asset}@{version.version}"
+    return write(name, evaluation_html(title, verdict.evaluation, links=links))
+
+
+def _evidently(trial: "Trial") -> str:
+    import polars as pl
+
+    from lakeline.monitoring.evidently_html import performance_html
+
+    scored = trial.test.frame.select(
+        trial.test.label, pl.Series("score", trial.scores_N, dtype=pl.Float64)
+    )
+    return performance_html(scored, label=trial.test.label, score="score")

@@ -1,0 +1,69 @@
+"""What a training tells while it goes on, as lines of the run's log, and where its checkpoints go."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from lakeline.models.surroundings import surrounded
+
+if TYPE_CHECKING:
+    from lakeline.resource import Lakehouse
+
+
+class Log(Protocol):
+    """A logger, or Dagster's."""
+
+    def log(self, level: int, msg: str, /) -> Any:
+        """Write a line."""
+        ...
+
+
+@contextmanager
+def told_to(log: Log, house: "Lakehouse") -> Iterator[None]:
+    """Surround the trainings of a block: what they report is logged, and they keep checkpoints beside the models."""
+
+    def report(figures: Mapping[str, Any]) -> None:
+        log.log(logging.INFO, sentence(figures))
+
+    with surrounded(
+        checkpoints=house.checkpoints, properties=house.catalog_properties, report=report
+    ):
+        yield
+
+
+def sentence(figures: Mapping[str, Any]) -> str:
+    """What a training reports, as a line for people; figures are those of `lakeline.neural.progress`.
+
+    >>> sentence({"event": "epoch", "model": "m", "epoch": 2, "epochs": 9, "train_loss": 0.4821, "rows_s": 81234.0, "eta_s": 75.0})
+    'm: epoch 2 of 9, loss 0.4821, 81,234 rows/s, 75 s left'
+    """
+    found = [f"{figures.get('model', 'training')}: {_where(figures)}"]
+    for name, form in _FORMS.items():
+        if figures.get(name) is not None:
+            found.append(form.format(figures[name]))
+    return ", ".join(found)
+
+
+_FORMS = {
+    "train_loss": "loss {:.4f}",
+    "held_loss": "held out {:.4f}",
+    "held_auc": "AUC {:.4f}",
+    "rows_s": "{:,.0f} rows/s",
+    "loader_share": "waited for rows {:.1%}",
+    "eta_s": "{:.0f} s left",
+    "device": "on {}",
+    "file": "{}",
+}
+
+
+def _where(figures: Mapping[str, Any]) -> str:
+    match figures.get("event"):
+        case "epoch":
+            return f"epoch {figures['epoch']} of {figures['epochs']}"
+        case "step":
+            return f"step {figures['step']:,} of {figures['steps']:,}"
+        case "resumed":
+            return f"goes on from the checkpoint at step {figures['step']:,} of {figures['steps']:,}"
+        case event:
+            return str(event)

@@ -1,0 +1,160 @@
+"""Encoded rows as tensors, in shuffled blocks from which batches are cut without a copy.
+
+A block is what is shuffled together, moved to the device together and made ready ahead together: per batch there is
+nothing left to do but a slice. Equal rows, seed and epoch give an equal order, in memory and from a table, whatever was
+trained before; every process of a training sees the same order and takes its part of each batch.
+
+Shapes: N rows, C categorical features, K numbers, B batch.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lakeline.models.training import feature_matrix
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from lakeline.neural.encoding import Encoding
+    from lakeline.neural.rows import Rows
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Rows as a network reads them.
+
+    Attributes:
+        codes_NC: int32, shape ``(N, C)``.
+        numbers_NK: float32, shape ``(N, K)``.
+        labels_N: float32, 0 or 1, shape ``(N,)``.
+    """
+
+    codes_NC: Tensor  # noqa: N815 - arrays carry their shape
+    numbers_NK: Tensor  # noqa: N815
+    labels_N: Tensor  # noqa: N815
+
+    def __len__(self) -> int:
+        return len(self.labels_N)
+
+    def cut(self, start: int, end: int) -> "Block":
+        """Rows from ``start`` up to ``end``, without a copy."""
+        return Block(self.codes_NC[start:end], self.numbers_NK[start:end], self.labels_N[start:end])
+
+    def picked(self, rows_N: Tensor) -> "Block":
+        """The rows of these numbers, in their order."""
+        return Block(self.codes_NC[rows_N], self.numbers_NK[rows_N], self.labels_N[rows_N])
+
+    def on(self, device: torch.device) -> "Block":
+        """On a device; to a GPU from pinned memory, while it computes."""
+        if device.type == "cpu":
+            return self
+        parts = (one.pin_memory() for one in (self.codes_NC, self.numbers_NK, self.labels_N))
+        return Block(*(one.to(device, non_blocking=True) for one in parts))
+
+
+class Blocks(Protocol):
+    """Encoded rows in an order that depends on seed and epoch alone."""
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Block]:
+        """Every row once; each block but the last holds whole batches."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryBlocks:
+    """Rows that lie in memory, encoded once."""
+
+    block: Block
+    batch_rows: int
+    buffer_rows: int
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Block]:
+        """Every row once, shuffled over all of them."""
+        order_N = torch.randperm(len(self.block), generator=generator(seed, epoch))
+        step = whole_batches(self.buffer_rows, self.batch_rows)
+        for start in range(0, len(order_N), step):
+            yield self.block.picked(order_N[start : start + step])
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamedBlocks:
+    """Rows that are read and encoded anew in each epoch: shards in a drawn order, rows shuffled in a buffer."""
+
+    rows: "Rows"
+    encoding: "Encoding"
+    batch_rows: int
+    buffer_rows: int
+
+    def epoch(self, seed: int, epoch: int) -> Iterator[Block]:
+        """Every row once."""
+        chance = generator(seed, epoch)
+        shards = self.rows.shards()
+        held: list[Block] = []
+        for place in torch.randperm(len(shards), generator=chance).tolist():
+            for frame in self.rows.read(shards[place]):
+                held.append(encode(frame, self.rows.label, self.encoding))
+                if sum(map(len, held)) >= max(self.buffer_rows, self.batch_rows):
+                    mixed = _mixed(held, chance)
+                    end = whole_batches(len(mixed), self.batch_rows)
+                    yield mixed.cut(0, end)
+                    held = [mixed.cut(end, len(mixed))]
+        if sum(map(len, held)):
+            yield _mixed(held, chance)
+
+
+def encode(frame: "pl.DataFrame", label: str, encoding: "Encoding") -> Block:
+    """The rows of a frame as tensors."""
+    import polars as pl
+
+    matrix_ND = feature_matrix(frame, encoding.features, encoding.categories)
+    codes_NC, numbers_NK = encoding.encode(matrix_ND)
+    labels_N = frame[label].cast(pl.Float32).to_numpy(writable=True)
+    return Block(*map(torch.from_numpy, (codes_NC, numbers_NK, labels_N)))
+
+
+def encode_all(rows: "Rows", encoding: "Encoding") -> Block | None:
+    """All rows of some shards, in order; None where there are none."""
+    parts = [
+        encode(frame, rows.label, encoding) for shard in rows.shards() for frame in rows.read(shard)
+    ]
+    return joined(parts) if parts else None
+
+
+def joined(parts: Sequence[Block]) -> Block:
+    """The rows of several blocks, one after another; there is at least one."""
+    if len(parts) == 1:
+        return parts[0]
+    return Block(
+        torch.cat([one.codes_NC for one in parts]),
+        torch.cat([one.numbers_NK for one in parts]),
+        torch.cat([one.labels_N for one in parts]),
+    )
+
+
+def generator(seed: int, epoch: int) -> torch.Generator:
+    """Chance that depends on seed and epoch alone."""
+    return torch.Generator().manual_seed(mixed_seed(seed, epoch))
+
+
+def mixed_seed(*parts: int) -> int:
+    """One seed of several numbers, so that neighbours have nothing in common."""
+    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0] >> np.uint64(1))
+
+
+def whole_batches(rows: int, batch_rows: int) -> int:
+    """The most rows up to ``rows`` that are whole batches, and one batch at least.
+
+    >>> whole_batches(1000, 300), whole_batches(100, 300)
+    (900, 300)
+    """
+    return max(1, rows // batch_rows) * batch_rows
+
+
+def _mixed(parts: Sequence[Block], chance: torch.Generator) -> Block:
+    whole = joined(parts)
+    return whole.picked(torch.randperm(len(whole), generator=chance))

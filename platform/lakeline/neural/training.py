@@ -1,0 +1,45 @@
+"""Train a network: the one function that a model asset calls. Light to import: torch comes when it is called."""
+
+from typing import TYPE_CHECKING
+
+from lakeline.models.surroundings import surroundings
+from lakeline.models.training import TrainingSet
+from lakeline.neural.errors import require_torch
+from lakeline.neural.model import NetworkModel
+from lakeline.neural.plan import Plan
+from lakeline.neural.rows import FrameRows
+
+if TYPE_CHECKING:
+    from lakeline.neural.table_rows import TableRows
+
+
+def train_network(
+    train: "TrainingSet | TableRows", plan: Plan, *, name: str = "network"
+) -> NetworkModel:
+    """A network for the label of ``train``; on a CPU equal arguments give equal bytes, however often it was interrupted.
+
+    Checkpoints, reports and the device come from the `lakeline.models.surroundings` of the call.
+
+    Args:
+        train: Labelled rows: in memory, or straight from a table.
+        plan: How it is trained.
+        name: What the model is called.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        UnlabelledError: Some rows have no label.
+        UntrainableError: There are no rows, or all have the same label.
+        FeatureTypeError: A feature is neither a number nor declared categorical.
+        LossError: The loss of a step is no number.
+        DeviceError: The surroundings ask for a device that is not there.
+        ProcessesError: The plan asks for several processes, and one of them failed.
+    """
+    require_torch("Training a network")
+    rows = FrameRows(train) if isinstance(train, TrainingSet) else train
+    if plan.processes > 1:
+        from lakeline.neural.processes import fit_apart
+
+        return fit_apart(rows, plan, name=name, around=surroundings())
+    from lakeline.neural.fit import fit
+
+    return fit(rows, plan, name=name, around=surroundings())
