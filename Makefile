@@ -10,6 +10,7 @@ BIN := .venv/bin
 BASE := .venv/.base.stamp
 DEV := .venv/.dev.stamp
 RIVALS := .rivals/.stamp
+MLFLOW_SERVER := .mlflow-server/.stamp
 EXTRAS := aws kafka kubernetes postgres redis serving spark torch
 FROM ?= 2013-07-01
 TO ?= 2013-07-31
@@ -18,7 +19,7 @@ export UV_PYTHON_DOWNLOADS := never
 export VIRTUAL_ENV := $(CURDIR)/.venv
 export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 
-.PHONY: help setup demo backfill ui test test-services test-kubernetes lint format types lock clean postgresql redis chromium etcd kubernetes-control-plane
+.PHONY: help setup demo backfill ui test test-services test-kubernetes lint format types lock clean mlflow-server postgresql redis chromium etcd kubernetes-control-plane
 
 help: ## This list
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
@@ -39,7 +40,7 @@ ui: $(BASE) ## The Dagster UI on what is there
 test: $(DEV) ## The tests that need no server
 	$(BIN)/python -m pytest $(ARGS)
 
-test-services: $(DEV) postgresql redis chromium ## The tests on real servers, which they start and end; nothing is skipped
+test-services: $(DEV) $(MLFLOW_SERVER) postgresql redis chromium ## The tests on real servers, which they start and end; nothing is skipped
 	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m "services or browser" $(ARGS)
 
 test-kubernetes: $(DEV) .venv/.kubernetes.stamp postgresql kubernetes-control-plane ## The tests on a Kubernetes cluster of this machine, which they start and end
@@ -69,13 +70,14 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header --
 lock: $(UV) ## Write requirements/*.lock anew; UPGRADE=--upgrade moves the versions
 	$(COMPILE) requirements/tool.in -o requirements/tool.lock
 	$(COMPILE) requirements/rivals.in -o requirements/rivals.lock
+	$(COMPILE) requirements/mlflow-server.in -o requirements/mlflow-server.lock
 	$(COMPILE) pyproject.toml --all-extras -o .uv/all.lock
 	$(COMPILE) -c .uv/all.lock pyproject.toml -o requirements/base.lock
 	$(COMPILE) -c .uv/all.lock pyproject.toml --extra dev --extra services --extra postgres --extra aws --extra redis -o requirements/dev.lock
 	for extra in $(EXTRAS); do $(COMPILE) -c .uv/all.lock pyproject.toml --extra $$extra -o requirements/$$extra.lock; done
 
 clean: ## Remove what was installed and cached; state/ stays
-	rm -rf .venv .rivals .uv .mypy_cache .pytest_cache .ruff_cache dbt/target dbt/logs
+	rm -rf .venv .rivals .mlflow-server .uv .mypy_cache .pytest_cache .ruff_cache dbt/target dbt/logs
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- what the above stand on ------------------------------------------------------------------
@@ -97,6 +99,13 @@ $(BIN)/python: | $(UV)
 $(RIVALS): requirements/rivals.lock $(UV)
 	$(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .rivals
 	$(UV) pip install --quiet --python .rivals/bin/python --require-hashes -r $<
+	@touch $@
+
+# MLflow's server, a model registry for many machines, cannot share an environment with lakeline either.
+mlflow-server: $(MLFLOW_SERVER) ## Install MLflow's server into .mlflow-server; docs/models.md says how it is started
+$(MLFLOW_SERVER): requirements/mlflow-server.lock $(UV)
+	$(UV) venv --quiet --allow-existing --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .mlflow-server
+	$(UV) pip install --quiet --python .mlflow-server/bin/python --require-hashes -r $<
 	@touch $@
 
 # Servers come from the system's packages; as root they are installed, else a person is told how.

@@ -6,21 +6,27 @@ import dagster as dg
 @dg.definitions
 def defs() -> dg.Definitions:
     """Every asset, check, job, sensor and resource, loaded when Dagster asks and not on import."""
-    from assets import flights
+    from assets import flights, shop
     from lakeline.domain import load_domain
     from resources import build_resources, load_settings
     from sensors.freshness import freshness_checks, freshness_sensor
     from sensors.pods import pods_sensor
 
     settings = load_settings()
-    domains = [load_domain(package) for package in (flights,)]
+    domains = [load_domain(package) for package in (flights, shop)]
     assets = [asset for domain in domains for asset in domain.assets]
-    everything = dg.define_asset_job(
-        "everything", dg.AssetSelection.all(), description="The whole graph, for a range of days."
-    )
+    # A job a domain: Dagster refuses one whose assets have different partitions.
+    jobs = [
+        dg.define_asset_job(
+            f"{domain.name}_everything",
+            dg.AssetSelection.assets(*domain.assets),
+            description=f"The whole graph of {domain.name}, for a range of days.",
+        )
+        for domain in domains
+    ]
     return dg.Definitions(
         assets=assets,
-        jobs=[everything],
+        jobs=jobs,
         asset_checks=[freshness_checks(assets)],
         sensors=[freshness_sensor(assets, settings), pods_sensor(settings)],
         resources=build_resources(settings),

@@ -67,12 +67,14 @@ def main(argv: Sequence[str]) -> int:
         figures["lakeline_right"] == figures["asked"]
         and figures["memory_is_named"]
         and figures["training_resumed"]
+        and figures["training_status"] == "SUCCESS"
         and figures["steps_done_twice"] <= EVERY
     )
     reach = {
         "lakeline_right": "= asked",
         "memory_is_named": "true",
         "training_resumed": "true",
+        "training_status": "SUCCESS",
         "steps_done_twice": f"<= {EVERY}, one checkpoint interval",
     }
     return report("placement", figures, reach, met=met)

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from assets.flights.archive import FlightArchive
+from assets.shop.archive import ShopArchive
 from lakeline.compute.profile import Pods
 from lakeline.deployment import Deployment, Timepiece
 from lakeline.freshness.channels import Channel, LogChannel, SlackChannel, WebhookChannel
@@ -18,6 +19,7 @@ def build_resources(settings: Settings) -> dict[str, Any]:
     return {
         "lakehouse": lakehouse(settings),
         "archive": flight_archive(settings),
+        "shop_archive": shop_archive(settings),
         "clock": timepiece(settings),
         "deployment": deployment(settings),
     }
@@ -54,6 +56,7 @@ def lakehouse(settings: Settings) -> Lakehouse:
         reports_url=settings.reports_url,
         features=str(settings.state.absolute() / "features"),
         feature_registry=settings.feature_registry,
+        registry_uri=settings.registry_uri,
         online_store=settings.online_store,
         catalog_properties=settings.catalog_properties,
         compute=settings.compute,
@@ -110,4 +113,14 @@ def flight_archive(settings: Settings) -> FlightArchive:
         replay_speed=settings.replay_speed,
         replay_anchor=str(replay_anchor(settings)),
         replay_can_jump=True,
+    )
+
+
+def shop_archive(settings: Settings) -> ShopArchive:
+    """The shop's logs, behind the clock."""
+    return ShopArchive(
+        folder=settings.shop_folder,
+        replay_start=settings.replay_start,
+        replay_speed=settings.replay_speed,
+        replay_anchor=str(replay_anchor(settings)),
     )

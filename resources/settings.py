@@ -52,6 +52,11 @@ class Settings(BaseModel):
     feature_registry: str = Field(
         default="", description="SQLAlchemy URL of Feast's registry; empty: SQLite in state"
     )
+    registry_uri: str = Field(
+        default="",
+        description="Address of an MLflow server that is the model registry; empty: SQLite in state",
+        repr=False,
+    )
     online_store: str = Field(
         default="",
         description="sqlite:///path or redis://host:port/db of online features; empty: SQLite in state",
@@ -79,6 +84,13 @@ class Settings(BaseModel):
     )
     flights_year: int = Field(
         default=2013, ge=1987, le=2100, description="Year that the flights files are of"
+    )
+    shop_folder: str = Field(
+        default="", description="Folder of the shop's logs; empty: those of obp"
+    )
+    shop_automation: Literal["auto", "manual"] = Field(
+        default="manual",
+        description="Whether the shop is kept fresh by itself, or left to people",
     )
     automation: bool = Field(
         default=False, description="Whether assets are kept fresh by themselves without a replay"
@@ -142,7 +154,9 @@ class Settings(BaseModel):
         default=0.0, ge=0, description="Seconds of replay a second; 0 stands still"
     )
 
-    @field_validator("catalog_uri", "ledger_url", "s3_endpoint", "feature_registry", "online_store")
+    @field_validator(
+        "catalog_uri", "ledger_url", "s3_endpoint", "feature_registry", "online_store", "registry_uri"
+    )
     @classmethod
     def _is_address(cls, value: str) -> str:
         if value and "://" not in value:

@@ -18,7 +18,7 @@ from tests.redis_server import RedisServer, redis_server
 from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_client, seaweedfs
 
 REQUIRED = "LAKELINE_REQUIRE_SERVICES"
-SERVER_MARKS = ("services", "browser")
+SERVER_MARKS = ("services", "browser", "kubernetes")
 
 
 @pytest.fixture(scope="session")

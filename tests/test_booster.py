@@ -17,7 +17,8 @@ from lakeline.errors import (
     UnlabelledError,
     UntrainableError,
 )
-from lakeline.models.booster import BoosterModel, train_booster, values_of
+from lakeline.models.booster import BoosterModel, train_booster
+from lakeline.models.matrix import values_of
 from lakeline.models.training import TrainingSet, feature_matrix
 
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)

@@ -388,17 +388,24 @@ def test_what_a_search_found_goes_on_with_the_champion_and_is_built_again(
     assert again.digest == capsule.digest
 
 
-def test_a_search_that_ran_on_these_days_is_not_run_again(fresh: Mill) -> None:
+def test_a_search_that_ran_on_these_days_is_not_run_again(fresh: Mill, monkeypatch) -> None:
     pytest.importorskip("optuna", reason="the extra search is not installed")
+    from lakeline.domain import challenge
+    from lakeline.models.gate import GateDecision
+
     trained_with: list[Mapping[str, Any]] = []
-    better = searchable(fresh, trained_with)[2]
+    _, wear, better = searchable(fresh, trained_with)
+    assert run([wear], fresh.house).success
+    says_no = lambda *_, **__: GateDecision(promoted=False, metric="brier", reason="no")  # noqa: E731
+    monkeypatch.setattr(challenge, "judge", says_no)
     assert run([better], fresh.house).success
-    count = len(trained_with)
+    trained_with.clear()
     assert run([better], fresh.house, tags={"lakeline/if_changed": "true"}).success
-    assert len(trained_with) == count
-    # Asked for by a person it runs, and takes its trials from the study.
+    assert trained_with == []
+    # Asked for by a person it runs, takes its trials from the study, and trains the best of them again.
     done = run([better], fresh.house)
     assert done.materializations("better_wear")[0].metadata["resumed_trials"].value == 5
+    assert len(trained_with) == 1
 
 
 def test_a_search_is_left_to_people_unless_it_says_otherwise(fresh: Mill) -> None:

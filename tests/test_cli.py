@@ -119,6 +119,16 @@ def test_ls_shows_built_assets_with_their_days_and_the_others_as_never_built(sta
     assert "never built" in shown.line("flights/delay_lightgbm")
 
 
+def test_compute_shows_what_builds_used_and_what_is_declared(state):
+    shown = Shown(state, "compute", "departures", "delay_mlp")
+    built = shown.line("flights/departures ").split()
+    assert built[1:4] == ["-", "in", "process"]
+    assert built[-1].isdigit()
+    assert "never built" in shown.line("flights/delay_mlp")
+    assert "flights/planes" not in shown.text
+    assert "flights/planes" in Shown(state, "compute", "--all").text
+
+
 def test_ls_takes_a_selection(state):
     lines = Shown(state, "ls", "--select", "group:flights_clean").text.splitlines()
     assert [line.split()[0] for line in lines[1:]] == [

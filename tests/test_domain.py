@@ -2,6 +2,7 @@
 
 import datetime as dt
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -879,3 +880,23 @@ def test_a_source_is_read_again_even_by_a_run_of_what_changed(house: Lakehouse) 
     run([sales], house, DAYS[0], till=Till(rows=1))
     run([sales], house, DAYS[0], tags=CHANGED_ONLY, till=Till(rows=2))
     assert len(published(house, "shop.sales")) == 2
+
+
+def test_an_interrupted_run_ends_and_tries_nothing_again(tmp_path: Path) -> None:
+    domain, tries = new_domain("interrupted"), []
+
+    @domain.table(contract=Shop, layer="clean", daily=False, retries=3)
+    def first() -> pl.DataFrame:
+        """Interrupted."""
+        tries.append("first")
+        signal.raise_signal(signal.SIGINT)
+        return pl.DataFrame({"shop": ["north"], "sales": [1]})
+
+    @domain.table(contract=Shop, layer="clean", daily=False)
+    def second() -> pl.DataFrame:
+        """Independent of the first."""
+        tries.append("second")
+        return pl.DataFrame({"shop": ["north"], "sales": [1]})
+
+    assert not run([first, second], lakehouse(tmp_path)).success
+    assert tries == ["first"]

@@ -23,7 +23,7 @@ from lakeline.models.gate import (
     previous_champion,
     refuse,
 )
-from lakeline.models.registry import LEARNED_UNTIL, Registry
+from lakeline.models.registry import Registry
 from lakeline.models.training import TrainingSet
 from lakeline.models.trial import (
     GateRules,
@@ -35,6 +35,7 @@ from lakeline.models.trial import (
     learn_until,
     split_at,
 )
+from lakeline.models.version_files import LEARNED_UNTIL
 
 START = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 DAYS, A_DAY = 60, 40

@@ -17,9 +17,9 @@ from lakeline.lake import Lake
 from lakeline.lake.maintenance import compact
 from lakeline.ledger import Ledger
 from lakeline.models.trial import Learning, labelled_rows, learn_until
-from lakeline.neural import table_rows
+from lakeline.models import table_rows
 from lakeline.neural.plan import Plan
-from lakeline.neural.table_rows import TableRows
+from lakeline.models.table_rows import TableRows
 from lakeline.neural.training import train_network
 from lakeline.publishing import Target, publish
 from lakeline.window import Window, day_start, shift
@@ -31,7 +31,7 @@ require_torch()
 from lakeline.neural.blocks import Block, StreamedBlocks, encode_all  # noqa: E402
 from lakeline.neural.fitting import fit_encoding  # noqa: E402
 from lakeline.neural.prefetching import Prefetched  # noqa: E402
-from lakeline.neural.rows import FrameRows  # noqa: E402
+from lakeline.models.rows import FrameRows  # noqa: E402
 
 DAYS = [shift("2024-03-01", i) for i in range(12)]
 END = day_start("2024-03-13")

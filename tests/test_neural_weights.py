@@ -12,7 +12,7 @@ from lakeline.models.training import feature_matrix
 from lakeline.neural.encoding import FARTHEST
 from lakeline.neural.errors import NoTensorsError
 from lakeline.neural.fitting import fit_encoding
-from lakeline.neural.rows import FrameRows
+from lakeline.models.rows import FrameRows
 from lakeline.neural.weights import pack, unpack
 from tests.networks import sightings, train
 

@@ -76,6 +76,7 @@ SETTINGS_OF_LAKEHOUSE = {
     "locks",
     "models",
     "online_store",
+    "registry_uri",
     "reports",
     "reports_url",
     "warehouse",

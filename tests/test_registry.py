@@ -17,7 +17,8 @@ from lakeline.errors import (
     ModelNameError,
     UnknownModelError,
 )
-from lakeline.models.registry import RegisteredVersion, Registry
+from lakeline.models.registry import Registry
+from lakeline.models.version_files import RegisteredVersion
 from tests.test_booster import flights, trained
 
 NAME = "flights.delay_lightgbm"

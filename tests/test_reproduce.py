@@ -403,3 +403,20 @@ def test_a_network_from_a_gpu_must_give_the_same_probabilities_and_one_from_a_cp
     assert is_reproduced(of_gpu, near)
     assert not is_reproduced(capsule, near)
     assert not is_reproduced(of_gpu, replace(near, deviation=None))
+
+
+def test_maintenance_holds_what_a_process_died_before_holding(fresh):
+    from lakeline.lake.holds import tag_of
+    from lakeline.lake.maintenance import release, tags
+
+    tag = tag_of(TABLE, 1)
+    release(fresh.house.lake, SAMPLES, tag)
+    fresh.world.turns_on = "2024-03-01"
+    assert fresh.measure("2024-03-01", "2024-03-20").success
+    done = shown(fresh, "lake", "maintain", "--older-than", "0", "--keep-last", "1")
+    assert f"{tag} held: nothing kept what it learned from" in words(done)
+    assert tag in tags(fresh.house.lake.load(SAMPLES))
+    assert "held" not in words(
+        shown(fresh, "lake", "maintain", "--older-than", "0", "--keep-last", "1")
+    )
+    assert shown(fresh, "reproduce", "breaks@1").exit_code == 0

@@ -1,5 +1,6 @@
 """Behaviours of other packages that this one leans on: each test says who would break."""
 
+import signal
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -240,3 +241,18 @@ def test_pyiceberg_plans_manifest_entries_with_their_sequence_numbers(tmp_path: 
     assert not scan._should_use_server_side_planning()
     entries = [entry for manifest in scan._plan_manifest_entries() for entry in manifest]
     assert sorted(entry.sequence_number or 0 for entry in entries) == [1, 2, 3]
+
+
+def test_an_interrupted_step_with_a_retry_policy_is_run_again() -> None:
+    """`lakeline.domain.cancelling` ends the run instead; where Dagster does so itself it can go."""
+    tries: list[int] = []
+
+    @dg.asset(retry_policy=dg.RetryPolicy(max_retries=1))
+    def interrupted() -> None:
+        tries.append(1)
+        if len(tries) == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with dg.DagsterInstance.ephemeral() as instance:
+        assert dg.materialize([interrupted], instance=instance).success
+    assert len(tries) == 2

@@ -82,6 +82,11 @@ def training_set(window: Window, departures: Table) -> "pl.LazyFrame":
     cooldown="7d",
     at_most=(3, "30d"),
     metric="brier",
+    slices=("carrier", "origin", "month"),
+    limits=(
+        "Learned from departures of New York's three airports alone.",
+        "Cancelled flights have no label and are left out, so that a day of many looks better than it was.",
+    ),
 )
 def delay_lightgbm(train: TrainingSet, seed: int) -> TrainedModel:
     """Probability that a flight arrives more than 15 minutes late, predicted two hours before departure.

@@ -24,4 +24,5 @@ class SlowNetwork(nn.Module):
             time.sleep(STEP_S)
             with (Path(os.environ["PLACED_STATE"]) / "steps.log").open("a") as file:
                 file.write("step\n")
-        return self.linear(torch.cat([codes_BC.float(), numbers_BK], dim=1)).squeeze(1)
+        logits_B1: Tensor = self.linear(torch.cat([codes_BC.float(), numbers_BK], dim=1))
+        return logits_B1.squeeze(1)

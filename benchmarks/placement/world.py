@@ -94,7 +94,7 @@ def learns(train: "TrainingSet", seed: int) -> "TrainedModel":
 
     plan = Plan(
         seed=seed, architecture="benchmarks.placement.slow:SlowNetwork", epochs=EPOCHS,
-        batch_rows=BATCH, checkpoint_steps=EVERY, stop_days=0,
+        batch_rows=BATCH, checkpoint_steps=EVERY, stop_days=0, learning_rate=0.05,
     )  # fmt: skip
     return train_network(train, plan, name="learns")
 

@@ -27,7 +27,9 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
         description="Folder of the lock files, where Postgres does not keep the locks"
     )
     ledger_url: str = Field(description="SQLAlchemy URL of the ledger")
-    models: str = Field(description="Folder of the model registry")
+    models: str = Field(
+        description="Folder of the model registry, and of what waits for a registry elsewhere"
+    )
     reports: str = Field(description="Folder that report pages are written to")
     reports_url: str = Field(description="Address under which that folder is served")
     features: str = Field(
@@ -40,6 +42,10 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
         default="",
         description="sqlite:///… or redis://… of online features; empty: SQLite in features",
     )
+    registry_uri: str = Field(
+        default="",
+        description="Address of an MLflow server that is the model registry; empty: SQLite in models",
+    )
     compute: Literal["local", "kubernetes"] = Field(
         default="local",
         description="Where assets with compute= are built: processes of this machine, or pods",
@@ -51,12 +57,15 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
     )
 
     @classmethod
-    def in_folder(cls, folder: Path, *, reports_url: str = "http://127.0.0.1:3001") -> "Lakehouse":
+    def in_folder(
+        cls, folder: Path, *, reports_url: str = "http://127.0.0.1:3001", registry_uri: str = ""
+    ) -> "Lakehouse":
         """Everything embedded, below one folder.
 
         Args:
             folder: Absolute.
             reports_url: Address under which its report pages are served.
+            registry_uri: Address of an MLflow server that is the model registry; empty: in the folder too.
         """
         return cls(
             catalog_uri=f"sqlite:///{folder / 'lake/catalog.db'}",
@@ -66,6 +75,7 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
             models=str(folder / "models"),
             reports=str(folder / "reports"),
             reports_url=reports_url,
+            registry_uri=registry_uri,
         )
 
     @property
@@ -112,7 +122,7 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
         """The trained models."""
         from lakeline.models.registry import Registry
 
-        return Registry(Path(self.models))
+        return Registry(Path(self.models), uri=self.registry_uri or None)
 
 
 @lru_cache(maxsize=8)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from tests.kubernetes.api import Manifest
@@ -76,7 +77,7 @@ def test_the_pod_is_as_declared_and_the_pod_of_the_run_stays_small(
     for own in stack.pods(run_id):
         assert resources(own) == {}
         assert pod["metadata"]["ownerReferences"][0]["uid"] == own["metadata"]["uid"]
-    [made] = stack.instance.fetch_materializations(_key("placed/sales"), limit=1).records
+    [made] = stack.instance.fetch_materializations(dg.AssetKey(["placed", "sales"]), limit=1).records
     found = made.asset_materialization
     assert found
     assert found.metadata["placement"].value == f"pod {pod['metadata']['name']}"
@@ -158,9 +159,3 @@ def test_a_training_that_is_taken_away_goes_on_elsewhere(
     assert len(steps) - len(set(steps)) <= 1, (
         "no more than the step that was under way is done twice"
     )
-
-
-def _key(text: str):  # type: ignore[no-untyped-def]
-    import dagster as dg
-
-    return dg.AssetKey(text.split("/"))

@@ -16,6 +16,7 @@ from lakeline.cli.features import features
 from lakeline.cli.lake import lake
 from lakeline.cli.ls import ls
 from lakeline.cli.promoting import promote, rollback
+from lakeline.cli.registering import register
 from lakeline.cli.reproducing import diff, reproduce
 from lakeline.cli.servable import servable
 from lakeline.cli.status import status
@@ -66,6 +67,7 @@ for command in (
     rollback,
     card,
     servable,
+    register,
     reproduce,
     diff,
     lake,

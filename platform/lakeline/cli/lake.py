@@ -136,6 +136,7 @@ def maintain(
     from lakeline.cli.maintaining import Plan, maintain_table
     from lakeline.cli.project import load_project
     from lakeline.cli.tables import table_name
+    from lakeline.domain.capsules import hold_missing
 
     project = load_project(start)
     names = [table_name(project, key) for key in keys] or project.house.lake.tables()
@@ -145,6 +146,9 @@ def maintain(
         grace=dt.timedelta(hours=grace_h),
         is_dry=dry_run,
     )
+    models = [node.table for node in project.nodes.values() if "learning" in node.extras]
+    for tag in [] if dry_run else hold_missing(project.house, models):
+        console().print(f"{tag}  held: nothing kept what it learned from")
     failed = [name for name in names if not maintain_table(console(), project.house, name, plan)]
     if failed:
         raise click.ClickException(

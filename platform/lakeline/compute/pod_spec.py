@@ -140,10 +140,10 @@ def label(text: str) -> str:
 
 
 def pod_name(asset: str, suffix: str) -> str:
-    """A name for a pod of an asset.
+    """A name for a pod of an asset, with room for the number of an attempt.
 
     >>> pod_name("flights/delay_mlp", "3f9a2c-1")
     'lakeline-flights-delay-mlp-3f9a2c-1'
     """
     middle = re.sub(r"[^a-z0-9]+", "-", asset.lower()).strip("-")
-    return f"lakeline-{middle[: 62 - len('lakeline-') - len(suffix)].rstrip('-')}-{suffix}"
+    return f"lakeline-{middle[: 58 - len('lakeline-') - len(suffix)].rstrip('-')}-{suffix}"

@@ -1,5 +1,6 @@
 """Capsules of model assets: sealed when a version is registered, and what they need held in the lake from then on."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from lakeline.domain.handles import Table
@@ -10,12 +11,13 @@ from lakeline.models.capsule import CAPSULE, Capsule, Data
 from lakeline.models.environment import present_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from lakeline.lake import Lake
-    from lakeline.models.registry import RegisteredVersion, Registry
+    from lakeline.models.registry import Registry
     from lakeline.models.training import TrainedModel, TrainingSet
     from lakeline.models.trial import Trial
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 
@@ -89,6 +91,27 @@ def hold_version(lake: "Lake", version: "RegisteredVersion") -> None:
         except UnknownSnapshotError:
             if not version.reused:
                 raise
+
+
+def hold_missing(house: "Lakehouse", models: "Iterable[str]") -> list[str]:
+    """Hold what versions learned from that a process died before holding, or a registry took in elsewhere; gives their tags.
+
+    Called before snapshots are forgotten.
+
+    Args:
+        house: Whose models and lake.
+        models: Names that models are registered under.
+    """
+    found = []
+    for version in (one for name in models for one in house.registry.versions(name)):
+        tag = tag_of(version.name, version.version)
+        tables = [house.lake.find(name) for name in version.snapshots]
+        if CAPSULE not in version.tags or all(one is None or tag in tags(one) for one in tables):
+            continue
+        with suppress(UnknownSnapshotError):
+            hold_version(house.lake, version)
+            found.append(tag)
+    return found
 
 
 def delete_version(house: "Lakehouse", name: str, number: int) -> None:

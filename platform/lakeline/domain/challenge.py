@@ -15,7 +15,8 @@ from lakeline.domain.champion import (
     keep_champion,
     note_refused,
 )
-from lakeline.domain.chosen import CHOSEN, trainer
+from lakeline.domain.chosen import CHOSEN
+from lakeline.domain.delivery import deliver, remembering, trainings_of
 from lakeline.domain.evaluating import evaluate, papers, plan_of
 from lakeline.domain.features import Joined
 from lakeline.domain.handles import Table
@@ -37,7 +38,7 @@ from lakeline.models.gate import (
     judge,
     refuse,
 )
-from lakeline.models.registry import LEARNED_UNTIL
+from lakeline.models.outbox import Registration
 from lakeline.models.servable import servable_form
 from lakeline.models.trial import (
     GateRules,
@@ -49,10 +50,11 @@ from lakeline.models.trial import (
     moment_of,
     split_at,
 )
+from lakeline.models.version_files import LEARNED_UNTIL
 
 if TYPE_CHECKING:
-    from lakeline.models.registry import RegisteredVersion
     from lakeline.models.training import TrainingSet
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 EXAMPLE_ROWS = 5
@@ -101,7 +103,7 @@ def tried(
         if asked.train_until
         else split_at(whole, rules, held.learned_until if held else None)
     )
-    train = trainer(node, asked.chosen)
+    train = remembering(house.registry, node, asked.chosen)
     trial = attempt(
         node.asset,
         train,
@@ -186,12 +188,12 @@ def register(
         seed=verdict.seed,
         chosen=verdict.chosen,
     )
-    version = house.registry.register(
-        node.table,
-        verdict.final,
+    one = Registration(
+        name=node.table,
+        model=verdict.final,
         metrics=trial.numbers,
         snapshots=snapshots,
-        input_example=trial.test.frame.select(verdict.final.features).head(EXAMPLE_ROWS),
+        example=trial.test.frame.select(verdict.final.features).head(EXAMPLE_ROWS),
         params={
             "train_start": f"{learned.start:%Y-%m-%d}",
             "train_until": f"{learned.end:%Y-%m-%d}",
@@ -211,6 +213,7 @@ def register(
             verdict.final, learned.frame, again=f"lakeline servable {node.asset}@VERSION"
         ),
     )
+    version = deliver(house.registry, node, one, trainings_of(node, verdict))
     hold_version(house.lake, version)
     return version
 

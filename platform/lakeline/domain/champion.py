@@ -18,7 +18,7 @@ from lakeline.models.gate import Promotion, crown
 if TYPE_CHECKING:
     from lakeline.domain.node import Node
     from lakeline.ledger import Cost, Current
-    from lakeline.models.registry import RegisteredVersion
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 CHAMPION_STATE = "champion"

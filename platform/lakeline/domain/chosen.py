@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from lakeline.domain.node import Node
 
 if TYPE_CHECKING:
-    from lakeline.models.registry import RegisteredVersion
     from lakeline.models.trial import Train
+    from lakeline.models.version_files import RegisteredVersion
 
 CHOSEN = "lakeline.chosen"
 """Tag of a version: the settings that its function was given, JSON."""

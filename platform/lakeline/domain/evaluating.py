@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from lakeline.contract import Contract
     from lakeline.domain.training_result import Verdict
     from lakeline.models.evaluation_report import EvaluationReport
-    from lakeline.models.registry import RegisteredVersion
     from lakeline.models.trial import Trial
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 

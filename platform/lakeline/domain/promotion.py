@@ -16,7 +16,7 @@ from lakeline.models.gate import Promotion, previous_champion
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node
-    from lakeline.models.registry import RegisteredVersion
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 

@@ -42,6 +42,11 @@ class RemoteContext:
         return SimpleNamespace(run_id=self.task.run_id, tags=dict(self.task.tags))
 
     @property
+    def op_execution_context(self) -> "RemoteContext":
+        """Where Dagster has what is not about assets."""
+        return self
+
+    @property
     def op_config(self) -> Mapping[str, Any]:
         """What a person set at launch."""
         return self.task.config

@@ -31,8 +31,8 @@ from lakeline.models.trial import split_at
 
 if TYPE_CHECKING:
     from lakeline.models.gate import Contender
-    from lakeline.models.registry import RegisteredVersion
     from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 FOLDER = "searches"

@@ -22,9 +22,10 @@ from lakeline.domain.training_result import Verdict, checks, materialization
 from lakeline.errors import DomainError
 from lakeline.lake.partitions import WHOLE
 from lakeline.meter import Meter
+from lakeline.models.outbox import Outbox
 
 if TYPE_CHECKING:
-    from lakeline.models.registry import RegisteredVersion
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 
@@ -89,6 +90,7 @@ def take_effect(
     version = register(house, node, verdict, handle)
     build = build_of(context.run.run_id, node, verdict, handle)
     settle(house, node, verdict, version, build, meter)
+    Outbox.beside(house.registry.folder).settle(node.table, verdict.final.digest)
     return version
 
 

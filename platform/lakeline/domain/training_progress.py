@@ -1,6 +1,7 @@
 """What a training tells while it goes on, as lines of the run's log, and where its checkpoints go."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -9,6 +10,10 @@ from lakeline.models.surroundings import surrounded
 
 if TYPE_CHECKING:
     from lakeline.resource import Lakehouse
+
+
+BAR = 10
+"""Signs of a progress bar."""
 
 
 class Log(Protocol):
@@ -35,10 +40,11 @@ def told_to(log: Log, house: "Lakehouse") -> Iterator[None]:
 def sentence(figures: Mapping[str, Any]) -> str:
     """What a training reports, as a line for people; figures are those of `lakeline.neural.progress`.
 
-    >>> sentence({"event": "epoch", "model": "m", "epoch": 2, "epochs": 9, "train_loss": 0.4821, "rows_s": 81234.0, "eta_s": 75.0})
-    'm: epoch 2 of 9, loss 0.4821, 81,234 rows/s, 75 s left'
+    >>> sentence({"event": "epoch", "model": "m", "epoch": 2, "epochs": 8, "step": 50, "steps": 200, "train_loss": 0.4821, "rows_s": 81234.0})
+    'm ▰▰▰▱▱▱▱▱▱▱ epoch 2 of 8, loss 0.4821, 81,234 rows/s'
     """
-    found = [f"{figures.get('model', 'training')}: {_where(figures)}"]
+    name, bar = figures.get("model", "training"), _bar(figures.get("step"), figures.get("steps"))
+    found = [f"{name} {bar}{_where(figures)}"]
     for name, form in _FORMS.items():
         if figures.get(name) is not None:
             found.append(form.format(figures[name]))
@@ -57,10 +63,18 @@ _FORMS = {
 }
 
 
+def _bar(step: int | None, steps: int | None) -> str:
+    """How much is done, in tenths; nothing where it is not known."""
+    if step is None or not steps:
+        return ""
+    done = min(BAR, math.ceil(BAR * step / steps))
+    return "▰" * done + "▱" * (BAR - done) + " "
+
+
 def _where(figures: Mapping[str, Any]) -> str:
     match figures.get("event"):
         case "epoch":
-            return f"epoch {figures['epoch']} of {figures['epochs']}"
+            return f"epoch {figures['epoch']:.0f} of {figures['epochs']}"
         case "step":
             return f"step {figures['step']:,} of {figures['steps']:,}"
         case "resumed":

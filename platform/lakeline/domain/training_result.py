@@ -18,8 +18,8 @@ from lakeline.models.trial import Trial
 
 if TYPE_CHECKING:
     from lakeline.models.evaluation_report import EvaluationReport
-    from lakeline.models.registry import RegisteredVersion
     from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 

@@ -13,13 +13,15 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from lakeline.errors import UntrainableError
-from lakeline.models.training import TrainedModel, TrainingSet, feature_matrix
+from lakeline.models.matrix import learned
+from lakeline.models.training import TrainedModel, TrainingSet
 
 if TYPE_CHECKING:
     import lightgbm as lgb
     import numpy as np
     import numpy.typing as npt
-    import polars as pl
+
+    from lakeline.models.table_rows import TableRows
 
 ROUNDS = 200
 
@@ -61,7 +63,7 @@ class BoosterModel(TrainedModel):
 
 
 def train_booster(
-    train: TrainingSet,
+    train: "TrainingSet | TableRows",
     *,
     params: Mapping[str, object] | None = None,
     rounds: int = ROUNDS,
@@ -71,7 +73,8 @@ def train_booster(
     """A booster for the label of ``train``; equal arguments give equal bytes, on any number of threads.
 
     Args:
-        train: Labelled rows.
+        train: Labelled rows, in memory or straight from a table. From a table they are learned from in the order of its
+            files, in a fraction of the memory.
         params: LightGBM parameters over the defaults. ``num_threads`` is obeyed and leaves no trace in the model.
         rounds: Trees.
         seed: Seed of everything random.
@@ -85,14 +88,13 @@ def train_booster(
     use_patient_threads()
     import lightgbm as lgb
 
-    labels_N = train.labels()
-    _check(train, labels_N.min(initial=1), labels_N.max(initial=0))
-    categories = {column: values_of(train.frame[column]) for column in train.categorical}
-    leaf = {"min_data_in_leaf": leaf_rows(len(labels_N))}
+    rows = learned(train)
+    _check(train.label, rows.labels_N)
+    leaf = {"min_data_in_leaf": leaf_rows(len(rows.labels_N))}
     settings: dict[str, object] = {**DEFAULTS, **leaf, **(params or {})}
     data = lgb.Dataset(
-        feature_matrix(train.frame, train.features, categories),
-        labels_N,
+        rows.matrix_ND,
+        rows.labels_N,
         feature_name=list(train.features),
         params={**REPEATABLE, "seed": seed},
     )
@@ -101,19 +103,12 @@ def train_booster(
     return BoosterModel(
         name=name,
         features=train.features,
-        categories=categories,
+        categories=rows.categories,
         params=settings,
         rounds=rounds,
         seed=seed,
         payload=_without_threads(trained.model_to_string(num_iteration=-1)).encode(),
     )
-
-
-def values_of(column: "pl.Series") -> tuple[str, ...]:
-    """The distinct values as text, in order; the place of each is its code. Nulls have none."""
-    import polars as pl
-
-    return tuple(column.cast(pl.String).drop_nulls().unique().sort().to_list())
 
 
 def leaf_rows(rows: int) -> int:
@@ -147,9 +142,9 @@ def _without_threads(text: str) -> str:
     return re.sub(r"^\[num_threads: -?\d+\]$", "[num_threads: 0]", text, flags=re.MULTILINE)
 
 
-def _check(train: TrainingSet, lowest: float, highest: float) -> None:
-    rows = train.frame.height
+def _check(label: str, labels_N: "npt.NDArray[np.float64]") -> None:
+    rows = len(labels_N)
     if not rows:
-        raise UntrainableError(train.label, rows, "there are none")
-    if lowest == highest:
-        raise UntrainableError(train.label, rows, f"all have the same {train.label}")
+        raise UntrainableError(label, rows, "there are none")
+    if labels_N.min() == labels_N.max():
+        raise UntrainableError(label, rows, f"all have the same {label}")

@@ -9,7 +9,8 @@ from lakeline.models.capsule import Capsule
 from lakeline.models.training import TrainedModel
 
 if TYPE_CHECKING:
-    from lakeline.models.registry import RegisteredVersion, Registry
+    from lakeline.models.registry import Registry
+    from lakeline.models.version_files import RegisteredVersion
 
 NONE = "-"
 

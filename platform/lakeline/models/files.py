@@ -37,12 +37,18 @@ def write_model(
     """
     flavor = flavor_named(model.flavor, of=model.name)
     flavor.save(model, folder, entry=entry, example=example)
+    write_payload(model, folder)
+    add_files(folder, also or {})
+    return folder
+
+
+def write_payload(model: TrainedModel, folder: Path) -> None:
+    """What :func:`read_model` reads, and nothing for other tools."""
+    flavor = flavor_named(model.flavor, of=model.name)
     (folder / flavor.file).write_bytes(model.payload)
     told = {"flavor": model.flavor, **model.description}
     described = json.dumps(told, indent=2, sort_keys=True, ensure_ascii=False)
     (folder / DESCRIPTION_FILE).write_text(described, encoding="utf-8")
-    add_files(folder, also or {})
-    return folder
 
 
 def add_files(folder: Path, also: Mapping[str, str | bytes]) -> list[Path]:

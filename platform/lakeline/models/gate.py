@@ -23,9 +23,10 @@ from lakeline.models.trial import GateRules
 if TYPE_CHECKING:
     import polars as pl
 
-    from lakeline.models.registry import RegisteredVersion, Registry
+    from lakeline.models.registry import Registry
     from lakeline.models.training import TrainedModel, TrainingSet
     from lakeline.models.trial import Trial
+    from lakeline.models.version_files import RegisteredVersion
 
 CHALLENGER = "challenger"
 BY_GATE = "gate"

@@ -12,6 +12,8 @@ QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "ERROR",
+    # Its own 7 wait four minutes for a server that is not there; these half a minute.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",
 }
 
 

@@ -6,7 +6,6 @@ again gives the version that is there already.
 """
 
 import contextlib
-import datetime as dt
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -20,30 +19,26 @@ from lakeline.models.capsule import (
     CAPSULE,
     CAPSULE_FILE,
     Capsule,
-    NoCapsuleError,
-    checked_capsule,
     digest_of,
 )
-from lakeline.models.card import CARD_FILE, Papers, described, numbered
+from lakeline.models.card import Papers, described
 from lakeline.models.evaluation_report import (
     EVALUATION,
-    EVALUATION_FILE,
-    EvaluationReport,
-    NoEvaluationError,
 )
-from lakeline.models.files import add_files, read_model
+from lakeline.models.files import read_model
+from lakeline.models.mlflow_calls import (
+    RegistryUnavailableError,
+    answering,
+    reason_of,
+    without_secret,
+)
 from lakeline.models.mlflow_runs import Logged, add_version, open_run
 from lakeline.models.mlflow_store import ensure_database, quiet_mlflow
 from lakeline.models.servable import (
-    BECAUSE,
-    ONNX,
-    ONNX_FILE,
-    NotServableError,
     ServableForm,
-    is_servable,
-    sha256,
 )
 from lakeline.models.training import TrainedModel
+from lakeline.models.version_files import RegisteredVersion, VersionFiles
 
 if TYPE_CHECKING:
     import polars as pl
@@ -53,48 +48,16 @@ if TYPE_CHECKING:
 DIGEST = "lakeline.digest"
 FLAVOR = "lakeline.flavor"
 SNAPSHOT = "lakeline.snapshot."
-LEARNED_UNTIL = "lakeline.learned_until"
-"""Tag of a version: end of its training window, ISO 8601."""
-
 CHAMPION = "champion"
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RegisteredVersion:
-    """One version of a registered model.
-
-    Attributes:
-        name: The registered model.
-        version: Its number, counted from 1.
-        run_id: MLflow's run that holds parameters and metrics.
-        digest: SHA-256 of what was trained.
-        snapshots: Iceberg snapshot id of each table that it was trained on.
-        tags: Everything else that was said of it, in text.
-        reused: Whether registering found the model there already.
-    """
-
-    name: str
-    version: int
-    run_id: str
-    digest: str
-    snapshots: Mapping[str, int]
-    tags: Mapping[str, str] = field(default_factory=dict)
-    reused: bool = False
-
-    @property
-    def learned_until(self) -> dt.datetime | None:
-        """End of its training window; None where it was registered without."""
-        text = self.tags.get(LEARNED_UNTIL)
-        return dt.datetime.fromisoformat(text) if text else None
-
-
 @dataclass(frozen=True, slots=True)
-class Registry:
+class Registry(VersionFiles):
     """Models by name, version and alias. Cheap to make; MLflow is imported when it is first asked something.
 
     Attributes:
-        folder: Where the database and the files lie.
+        folder: Where the database and the files lie, and in any case what could not be registered yet.
         uri: MLflow tracking server or database to use instead of the one in ``folder``.
     """
 
@@ -194,91 +157,6 @@ class Registry:
         """
         return self._find(name, number)
 
-    def capsule(self, name: str, number: int) -> Capsule:
-        """What it takes to build a version again.
-
-        Raises:
-            UnknownModelError: There is no such version.
-            NoCapsuleError: It was registered without.
-            CorruptModelError: The file is gone.
-            TamperedCapsuleError: It is not the one that was registered.
-        """
-        found = self._find(name, number)
-        if CAPSULE not in found.tags:
-            raise NoCapsuleError(name, number)
-        with self._copy(found, f"/{CAPSULE_FILE}") as file:
-            text = file.read_text(encoding="utf-8")
-        return checked_capsule(name, number, text, sha256=found.tags[CAPSULE], digest=found.digest)
-
-    def evaluation(self, name: str, number: int) -> EvaluationReport:
-        """How a version did on the days after its training window.
-
-        Raises:
-            UnknownModelError: There is no such version.
-            NoEvaluationError: It was registered without.
-            CorruptModelError: The file is gone, or is not the one that was registered.
-        """
-        found = self._find(name, number)
-        if EVALUATION not in found.tags:
-            raise NoEvaluationError(name, number)
-        with self._copy(found, f"/{EVALUATION_FILE}") as file:
-            text = file.read_text(encoding="utf-8")
-            if digest_of(text) != found.tags[EVALUATION]:
-                raise CorruptModelError(
-                    name, number, "its evaluation differs from what was registered"
-                )
-            return EvaluationReport.from_json(text)
-
-    def card(self, name: str, number: int) -> str:
-        """What a version is for, how good it is and where it is not, as Markdown.
-
-        Raises:
-            UnknownModelError: There is no such version.
-            NoEvaluationError: It was registered without.
-            CorruptModelError: The file is gone.
-        """
-        found = self._find(name, number)
-        if EVALUATION not in found.tags:
-            raise NoEvaluationError(name, number)
-        with self._copy(found, f"/{CARD_FILE}") as file:
-            return numbered(file.read_text(encoding="utf-8"), number)
-
-    def add_form(self, name: str, number: int, form: ServableForm) -> None:
-        """Put an ONNX form beside a version that is there, over an earlier one.
-
-        Raises:
-            UnknownModelError: There is no such version.
-            CorruptModelError: Its files are gone.
-        """
-        found = self._find(name, number)
-        client = self._client()
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
-        with self._copy(found) as folder:
-            files = add_files(folder, form.files)
-            source = client.get_model_version_download_uri(name, str(number))
-            place = get_artifact_repository(source, tracking_uri=self._address)
-            for file in files:
-                place.log_artifact(str(file))  # type: ignore[no-untyped-call]
-        self.note(name, number, form.tags_of(number))
-
-    def onnx(self, name: str, number: int) -> bytes:
-        """The ONNX form of a version.
-
-        Raises:
-            UnknownModelError: There is no such version.
-            NotServableError: It has none that was found equal to the model.
-            CorruptModelError: The file is gone, or is not the one that was checked.
-        """
-        found = self._find(name, number)
-        if not is_servable(found.tags):
-            raise NotServableError(name, number, found.tags.get(BECAUSE, ""))
-        with self._copy(found, f"/{ONNX_FILE}") as file:
-            content = file.read_bytes()
-        if sha256(content) != found.tags.get(ONNX):
-            raise CorruptModelError(name, number, "its ONNX form differs from what was checked")
-        return content
-
     def delete(self, name: str, number: int) -> None:
         """Forget a version; MLflow keeps its run and files. What is held for it stays held.
 
@@ -351,6 +229,11 @@ class Registry:
         return {alias: int(number) for model in models for alias, number in model.aliases.items()}
 
     @property
+    def address(self) -> str:
+        """Where it is, without a secret."""
+        return without_secret(self._address)
+
+    @property
     def _address(self) -> str:
         return self.uri or f"sqlite:///{self.folder.absolute() / 'registry.db'}"
 
@@ -360,7 +243,8 @@ class Registry:
 
         if self.uri is None:
             ensure_database(self.folder.absolute() / "registry.db")
-        return MlflowClient(tracking_uri=self._address, registry_uri=self._address)
+        client = MlflowClient(tracking_uri=self._address, registry_uri=self._address)
+        return answering(client, self._address)
 
     def _experiment(self, name: str) -> str:
         """MLflow's experiment of a model, which holds its runs."""
@@ -390,6 +274,8 @@ class Registry:
                 )
                 yield Path(copy)
             except (OSError, ValueError, KeyError, TypeError, MlflowException) as error:
+                if (reason := reason_of(error)) and self.uri is not None:
+                    raise RegistryUnavailableError(self._address, reason) from error
                 raise CorruptModelError(version.name, version.version, str(error)) from error
 
 

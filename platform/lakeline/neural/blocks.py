@@ -20,8 +20,8 @@ from lakeline.models.training import feature_matrix
 if TYPE_CHECKING:
     import polars as pl
 
+    from lakeline.models.rows import Rows
     from lakeline.neural.encoding import Encoding
-    from lakeline.neural.rows import Rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)

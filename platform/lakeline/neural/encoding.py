@@ -56,7 +56,9 @@ class Encoding:
         codes_NC = (matrix_ND[:, self._at(self._named)] + 1).astype(np.int32)
         numbers_NK = np.empty((len(matrix_ND), self.numbers), dtype=np.float32)
         scaled = numbers_NK[:, : len(self.means)]
-        np.subtract(matrix_ND[:, self._at(self._amounts)], np.asarray(self.means, np.float32), out=scaled)
+        np.subtract(
+            matrix_ND[:, self._at(self._amounts)], np.asarray(self.means, np.float32), out=scaled
+        )
         scaled /= np.asarray(self.scales, np.float32)
         np.clip(scaled, -FARTHEST, FARTHEST, out=scaled)
         np.nan_to_num(scaled, copy=False, nan=0.0)

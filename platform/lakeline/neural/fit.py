@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from lakeline.models.rows import FrameRows
 from lakeline.models.surroundings import Surroundings, say_nothing
 from lakeline.neural.architectures import build_network, factory_module
 from lakeline.neural.blocks import (
@@ -29,14 +30,13 @@ from lakeline.neural.loop import Loop
 from lakeline.neural.model import NetworkModel
 from lakeline.neural.place import Place, find_place, repeatable
 from lakeline.neural.progress import Progress
-from lakeline.neural.rows import FrameRows
 from lakeline.neural.scoring import payload_of
 from lakeline.neural.state import State
 from lakeline.neural.tracing import Tracer
 
 if TYPE_CHECKING:
+    from lakeline.models.rows import Rows
     from lakeline.neural.plan import Plan
-    from lakeline.neural.rows import Rows
 
 
 def fit(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakeline.errors import UnlabelledError, UntrainableError
-from lakeline.models.booster import values_of
+from lakeline.models.matrix import values_of
 from lakeline.models.training import feature_matrix
 from lakeline.neural.encoding import Encoding
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-    from lakeline.neural.rows import Rows
+    from lakeline.models.rows import Rows
 
     Doubles = npt.NDArray[np.float64]
 

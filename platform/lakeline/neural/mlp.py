@@ -17,7 +17,7 @@ class TabularMlp(nn.Module):
     instead of one a feature, which takes 0.6 of the time.
     """
 
-    offsets_C: Tensor
+    offsets_C: Tensor  # noqa: N815 - arrays carry their shape
 
     def __init__(
         self,

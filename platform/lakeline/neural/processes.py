@@ -20,16 +20,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
 
+from lakeline.models.rows import FrameRows
+from lakeline.models.table_rows import TableRows
 from lakeline.neural.errors import ProcessesError
 from lakeline.neural.files import restore
-from lakeline.neural.rows import FrameRows
-from lakeline.neural.table_rows import TableRows
 
 if TYPE_CHECKING:
+    from lakeline.models.rows import Rows
     from lakeline.models.surroundings import Report, Surroundings
     from lakeline.neural.model import NetworkModel
     from lakeline.neural.plan import Plan
-    from lakeline.neural.rows import Rows
 
 JOB, ROWS, LOCK, LOGS = "job.json", "rows.arrow", "alive.lock", "logs"
 PAYLOAD, DESCRIPTION, ERROR, HISTORY = "payload", "description.json", "error", "history.json"

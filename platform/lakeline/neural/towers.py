@@ -1,8 +1,8 @@
 """Two towers: a user and an item each become a vector, and how well these agree decides, so that items can be looked up.
 
 The towers are those of Yi et al. (2019, "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations"),
-trained on what was shown and clicked or not. Beside their product every feature has a straight effect, those of the context, a position
-say, among them (the wide part of Cheng et al. 2016, https://arxiv.org/abs/1606.07792).
+trained on what was shown and clicked or not. Beside their product every feature has a straight effect, those of the context,
+a position say, among them (the wide part of Cheng et al. 2016, https://arxiv.org/abs/1606.07792).
 
 Shapes: B batch, C categorical features, K numbers, E width of an embedding, V width of a tower's vector.
 """
@@ -20,7 +20,7 @@ class TwoTowers(nn.Module):
     Features are told apart by their places: those that belong to neither tower have their straight effect alone.
     """
 
-    offsets_C: Tensor
+    offsets_C: Tensor  # noqa: N815 - arrays carry their shape
 
     def __init__(  # noqa: PLR0913 - what a plan may choose, all by keyword
         self,

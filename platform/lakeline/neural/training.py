@@ -2,15 +2,15 @@
 
 from typing import TYPE_CHECKING
 
+from lakeline.models.rows import FrameRows
 from lakeline.models.surroundings import surroundings
 from lakeline.models.training import TrainingSet
 from lakeline.neural.errors import require_torch
 from lakeline.neural.model import NetworkModel
 from lakeline.neural.plan import Plan
-from lakeline.neural.rows import FrameRows
 
 if TYPE_CHECKING:
-    from lakeline.neural.table_rows import TableRows
+    from lakeline.models.table_rows import TableRows
 
 
 def train_network(

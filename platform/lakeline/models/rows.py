@@ -1,4 +1,4 @@
-"""Labelled rows that a network learns from, wherever they are: a frame in memory, or a table read batch by batch."""
+"""Labelled rows that a model learns from, wherever they are: a frame in memory, or a table read batch by batch."""
 
 import datetime as dt
 import hashlib
@@ -80,7 +80,11 @@ class FrameRows:
         """Hash of the rows in their order."""
         columns = [*self.features, self.label]
         hashed = self.train.frame.select(columns).hash_rows()
-        told = [columns, list(self.categorical), hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest()]
+        told = [
+            columns,
+            list(self.categorical),
+            hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest(),
+        ]
         return hashlib.sha256(repr(told).encode()).hexdigest()
 
     def shards(self) -> Sequence[str]:

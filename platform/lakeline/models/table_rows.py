@@ -1,7 +1,8 @@
 """Labelled rows straight from an Iceberg table: a pinned snapshot, read a stretch of days at a time in Arrow batches.
 
 A stretch is a shard: whole days that hold some `SHARD_ROWS` rows together, so that a table with a file a day costs no
-request a file, and a day larger than that streams by itself. What lies in memory is a batch, never the table.
+plan a file (a day at a time took five times as long), and a day larger than that streams by itself. What lies in memory is a
+batch, never the table.
 """
 
 import datetime as dt
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeline.lake.partitions import WHOLE, partition_key
 from lakeline.lake.past import scan_past
-from lakeline.neural.rows import HELD_SHARE
+from lakeline.models.rows import HELD_SHARE
 from lakeline.window import Window, day_start
 
 if TYPE_CHECKING:
@@ -94,6 +95,11 @@ class TableRows:
         """First and last day of each shard, in order; one empty name for a table without days."""
         return [f"{first}/{last}" if first else WHOLE for first, last in self._stretches]
 
+    @property
+    def most_rows(self) -> int:
+        """Rows of the days that are read, before the window and missing labels leave some out."""
+        return sum(self._days.values())
+
     def read(self, shard: str) -> "Iterator[pl.DataFrame]":
         """The rows of a shard in batches, in the order of its files."""
         first, _, last = shard.partition("/")
@@ -131,17 +137,21 @@ class TableRows:
         return StaticTable.from_metadata(self.metadata, properties=dict(self.properties))
 
     @cached_property
-    def _stretches(self) -> list[tuple[str, str]]:
+    def _days(self) -> dict[str, int]:
+        """Rows of each day that may hold decisions of the window; an empty table has none."""
         rows: dict[str, int] = {}
         if not self._table.metadata.snapshot_by_id(self.snapshot_id):
-            return []
+            return rows
         for task in self._table.scan(snapshot_id=self.snapshot_id).plan_files():
             key = partition_key(task.file)
             rows[key] = rows.get(key, 0) + task.file.record_count
-        if WHOLE in rows:
+        return {key: rows[key] for key in sorted(rows) if key == WHOLE or self._may_hold(key)}
+
+    @cached_property
+    def _stretches(self) -> list[tuple[str, str]]:
+        if WHOLE in self._days:
             return [(WHOLE, WHOLE)]
-        # A decision is made before or on the day of its event, and known after: days long before the window are left out.
-        return list(_stretches({key: rows[key] for key in sorted(rows) if self._may_hold(key)}))
+        return list(_stretches(self._days))
 
     def _may_hold(self, key: str) -> bool:
         """Whether a day of event time may hold decisions of the window, which are up to a day apart from their events."""
