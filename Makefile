@@ -11,7 +11,7 @@ BASE := .venv/.base.stamp
 DEV := .venv/.dev.stamp
 RIVALS := .rivals/.stamp
 MLFLOW_SERVER := .mlflow-server/.stamp
-EXTRAS := aws kafka kubernetes postgres redis serving spark torch
+EXTRAS := aws kafka kubernetes postgres recommender redis search serving spark torch
 FROM ?= 2013-07-01
 TO ?= 2013-07-31
 
@@ -25,7 +25,7 @@ help: ## This list
 	@sed -nE 's/^([a-z%-]+):.*## (.*)/\1|\2/p' $(MAKEFILE_LIST) | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
 
 setup: $(BASE) ## Install into .venv what running takes
-setup-%: .venv/.%.stamp ## Add an extra: aws kafka kubernetes postgres redis serving spark torch
+setup-%: .venv/.%.stamp ## Add an extra: aws kafka kubernetes postgres recommender redis search serving spark torch
 	@true
 
 demo: $(BASE) ## Half a year of flights from raw tables to a drift report, then the UI; ARGS=--no-ui ends before it

@@ -45,7 +45,7 @@ class MlflowServer:
             "MLFLOW_S3_ENDPOINT_URL": self.store.endpoint,
             "MLFLOW_DISABLE_TELEMETRY": "true",
         }
-        command = [
+        command: list[str | Path] = [
             PROGRAM,
             "server",
             f"--backend-store-uri={self.backend}",

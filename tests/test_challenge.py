@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
@@ -15,8 +14,7 @@ from lakeline.domain import Check
 from lakeline.domain.chosen import CHOSEN
 from lakeline.domain.domain import Domain
 from lakeline.domain.evaluating import SlicesError
-from lakeline.domain.leaked import leaks_of, note_leak_checks
-from lakeline.domain.leaks import FEWEST_DAYS, has_looked
+from lakeline.domain.leaked import LEAK, leaks_of, note_leak_checks
 from lakeline.domain.node import node_of
 from lakeline.domain.rebuilding import rebuild
 from lakeline.domain.search_assets import NotSearchableError, SearchLimitsError
@@ -33,6 +31,8 @@ from lakeline.models.training import TrainedModel, TrainingSet
 from tests.learning import TABLE, Mill, World
 from tests.shop import Run, run
 from tests.test_booster import flights, trained
+from tests.test_domain_features import DAYS
+from tests.test_domain_features import made as rivers_at
 from tests.test_promoting import DEFINITIONS, PROJECT, _deployment
 
 FIRST, LAST = "2024-03-01", "2024-03-30"
@@ -75,6 +75,12 @@ def fresh(tmp_path: Path, empty: Path) -> Mill:
     return found
 
 
+def shown_of(done: Run, asset: str) -> Mapping[str, Any]:
+    """What the only materialization of an asset shows."""
+    [event] = done.materializations(asset)
+    return event.metadata
+
+
 def lakeline(mill: Mill, *arguments: str) -> Result:
     folder = Path(mill.house.models).parent
     return CliRunner().invoke(main, ["--project", str(folder), *arguments])
@@ -102,7 +108,7 @@ def test_mlflow_shows_the_card_as_the_description_of_the_version(made: Mill) -> 
     from mlflow import MlflowClient
 
     address = f"sqlite:///{made.registry.folder / 'registry.db'}"
-    shown = MlflowClient(address, address).get_model_version(TABLE, "1").description
+    shown = MlflowClient(address, address).get_model_version(TABLE, "1").description or ""
     assert shown.startswith("# mill/breaks@1\n\nProbability that a machine breaks.")
     assert "Not for machines that stand still." in shown
     assert "lakeline reproduce mill/breaks@1" in shown
@@ -122,8 +128,7 @@ def test_the_command_shows_the_card_of_a_version_and_of_the_champion(made: Mill)
 
 def test_a_training_shows_numbers_pictures_and_a_page(fresh: Mill) -> None:
     done = fresh.train()
-    [event] = done.materializations("breaks")
-    shown = event.metadata
+    shown = shown_of(done, "breaks")
     assert shown["auc_low"].value < shown["auc"].value < shown["auc_high"].value
     assert "data:image/svg+xml" in shown["evaluation"].value
     page = Path(fresh.house.reports) / "mill/breaks/1.html"
@@ -243,17 +248,22 @@ def test_a_person_may_train_in_spite_of_a_leak_and_the_gate_refuses_the_model(fr
     assert fresh.champion is None
 
 
-def test_a_check_that_saw_too_few_days_says_nothing() -> None:
-    from lakeline.domain.labels import Labelled
-    from lakeline.domain.leaks import _leakage
+def test_what_the_checks_of_a_training_set_say_is_kept_with_its_days(tmp_path: Path) -> None:
+    found = rivers_at(tmp_path)
+    honest, known_before = found.world.forecasts, ("2024-03-01T11:10", "Elbe", "upper", "2024-03-01T11:00", True)  # fmt: skip
+    found.world.forecasts = [known_before]
+    assert not found.build(DAYS[0], DAYS[0]).check("floods", "future").passed
+    ledger = found.house.ledger
 
-    frame = pl.DataFrame({"at": [], "label": []}, schema={"at": pl.Datetime("us", "UTC"), "label": pl.Boolean})  # fmt: skip
-    labelled = Labelled(label="label", at="at", known="at")
-    found = _leakage(labelled, frame, features=None)  # type: ignore[arg-type]
-    assert found.passed
-    assert not has_looked(found)
-    assert FEWEST_DAYS > 1
-    assert has_looked(Check(name="leakage", passed=True, description="No feature gains by a leak"))
+    def kept() -> dict[tuple[str, str], str]:
+        states = ledger.states(asset="rivers/floods")
+        return {(one.name, one.partition): one.state for one in states if one.name.startswith(LEAK)}
+
+    # One day is too few for the other check, which therefore says nothing.
+    assert kept() == {("leak:future", DAYS[0]): "failed"}
+    found.world.forecasts = honest
+    assert found.build().check("floods", "future").passed
+    assert kept() == {("leak:future", day): "passed" for day in DAYS}
 
 
 # --- one at a time ----------------------------------------------------------------------------
@@ -322,8 +332,7 @@ def test_the_best_trial_is_trained_again_and_challenges_and_the_gate_decides(fre
 
     done = run([better], fresh.house)
     assert done.success, done.error
-    [event] = done.materializations("better_wear")
-    shown = event.metadata
+    shown = shown_of(done, "better_wear")
     best = shown["best_params"].data
     assert set(best) == set(SPACE)
     assert len({str(one) for one in trained_with}) == 5  # the trials, the best of them again
@@ -372,9 +381,8 @@ def test_what_a_search_found_goes_on_with_the_champion_and_is_built_again(
     says_yes = lambda *_, **__: GateDecision(promoted=True, metric="brier", reason="yes")  # noqa: E731
     monkeypatch.setattr(challenge, "judge", says_yes)
     done = run([better], fresh.house)
-    best = done.materializations("better_wear")[0].metadata["best_params"].data
-    [told] = done.materializations("wear")
-    assert told.metadata["champion"].value == 1
+    best = shown_of(done, "better_wear")["best_params"].data
+    assert shown_of(done, "wear")["champion"].value == 1
     trained_with.clear()
 
     assert fresh.measure("2024-03-31", "2024-04-06").success
@@ -404,7 +412,7 @@ def test_a_search_that_ran_on_these_days_is_not_run_again(fresh: Mill, monkeypat
     assert trained_with == []
     # Asked for by a person it runs, takes its trials from the study, and trains the best of them again.
     done = run([better], fresh.house)
-    assert done.materializations("better_wear")[0].metadata["resumed_trials"].value == 5
+    assert shown_of(done, "better_wear")["resumed_trials"].value == 5
     assert len(trained_with) == 1
 
 

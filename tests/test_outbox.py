@@ -262,7 +262,7 @@ def test_on_a_server_models_are_trained_registered_described_and_loaded(
     from mlflow import MlflowClient, pyfunc
 
     shown = MlflowClient(server.uri, server.uri).get_model_version(TABLE, "1")
-    assert shown.description.startswith("# mill/breaks@1")
+    assert str(shown.description).startswith("# mill/breaks@1")
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri)
     loaded = pyfunc.load_model(f"models:/{TABLE}@champion")
     example = loaded.input_example
@@ -326,6 +326,6 @@ def test_a_card_longer_than_a_server_holds_is_registered_cut(
     from mlflow import MlflowClient
 
     shown = MlflowClient(server.uri, server.uri).get_model_version("mill.long", str(found.version))
-    assert len(shown.description) <= MLFLOW_CHARS
-    assert shown.description.endswith("The rest: `lakeline card mill/breaks@1`\n")
+    assert len(str(shown.description)) <= MLFLOW_CHARS
+    assert str(shown.description).endswith("The rest: `lakeline card mill/breaks@1`\n")
     assert registry.card("mill.long", found.version).count("long") == 3000

@@ -122,7 +122,7 @@ def test_rows_to_check_are_real_ones_and_some_that_are_strange(rows: int) -> Non
     assert 250 < asked["carrier"].null_count() < 420
     assert 250 < (asked["carrier"] == "never seen before").sum() < 420
     assert asked["wind"].null_count() > 250
-    assert asked["wind"].max() > 35  # training never goes beyond 30
+    assert (asked["wind"] > 35).any()  # training never goes beyond 30
     assert asked["wind"].n_unique() > 5_000
     assert asked.equals(check_rows(trained(), flights(rows)))
     if rows > 10_000:

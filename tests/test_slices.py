@@ -95,7 +95,7 @@ def test_month_weekday_and_hour_come_from_the_time_of_the_decision() -> None:
 
 
 def test_a_column_of_many_numbers_is_cut_at_its_quartiles_and_nulls_are_a_part() -> None:
-    values = [None, *map(float, range(DAYS * A_DAY - 1))]
+    values: list[object] = [None, *map(float, range(DAYS * A_DAY - 1))]
     found = parts(rows(miles=values), "miles", 1).value_counts(sort=True)
     assert found["miles"].to_list()[-1] == "null"
     assert found["miles"].n_unique() == 5

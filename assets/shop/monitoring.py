@@ -105,6 +105,8 @@ def numbers(found: PolicyValues) -> Mapping[str, float]:
     for name in (*POLICIES, *LOGGING):
         one = found.of(name)
         values |= {name: one.value, f"{name}_low": one.low, f"{name}_high": one.high}
+        if name in found.from_chance:
+            values[f"{name}_unlike_chance"] = found.from_chance[name]
     return values
 
 
@@ -125,7 +127,7 @@ def _table(title: str, found: PolicyValues) -> str:
     head = "".join(f"<th>{name}</th>" for name in found.values)
     return (
         f"<h2>{title}: {found.clicks} clicks of {found.rows:,}</h2><table><tr><th>policy</th>{head}"
-        "<th>effective rows</th><th>clicks it might have had</th></tr>"
+        "<th>unlike chance</th><th>effective rows</th><th>clicks it might have had</th></tr>"
         + "".join(_rows(found))
         + "</table>"
     )
@@ -139,5 +141,6 @@ def _rows(found: PolicyValues) -> Iterator[str]:
         )
         told = found.of(name)
         few = "" if told.is_known else ", too few for an interval"
+        apart = f"{found.from_chance[name]:.0%}" if name in found.from_chance else ""
         strong = ("<b>", "</b>") if name in RECOMMENDERS else ("", "")
-        yield f"<tr><td>{name.join(strong)}</td>{cells}<td>{told.effective_rows:,.0f}</td><td>{told.rewarded_rows}{few}</td></tr>"
+        yield f"<tr><td>{name.join(strong)}</td>{cells}<td>{apart}</td><td>{told.effective_rows:,.0f}</td><td>{told.rewarded_rows}{few}</td></tr>"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TEMPERATURE = 0.5
 """Of the softmax over log odds: an item of twice the odds is shown four times as often."""
 RECOMMENDERS = ("two_tower_greedy", "two_tower_softmax")
-POLICIES = (*RECOMMENDERS, "popularity", "uniform")
+POLICIES = (*RECOMMENDERS, "popularity_greedy", "popularity_softmax", "uniform")
 """Policies that are asked, in the order that reports name them."""
 
 
@@ -49,7 +49,7 @@ def choices(
     affinities: Table,
     features: Features,
 ) -> "Iterator[pl.DataFrame]":
-    """What the recommender, greedy and by softmax, popularity and chance would have shown at each impression.
+    """What the recommender and popularity, each greedy and by softmax, and chance would have shown at each impression.
 
     They choose by what was known at the midnight before, which is when popularity is told.
     """
@@ -102,19 +102,27 @@ def probabilities(click_rate_NA: "Floats", popularity_A: "Floats") -> "Mapping[s
 
     Args:
         click_rate_NA: What the model expects, above 0 and below 1.
-        popularity_A: Share of clicks before.
+        popularity_A: Share of clicks before, above 0 and below 1.
     """
     import numpy as np
 
-    log_odds_NA = np.log(click_rate_NA) - np.log1p(-click_rate_NA)
     shape = click_rate_NA.shape
+    popularity_NA = np.broadcast_to(popularity_A, shape)
     given = (
         greedy(click_rate_NA),
-        softmax(log_odds_NA, TEMPERATURE),
-        greedy(np.broadcast_to(popularity_A, shape)),
+        softmax(_log_odds(click_rate_NA), TEMPERATURE),
+        greedy(popularity_NA),
+        softmax(_log_odds(popularity_NA), TEMPERATURE),
         np.full(shape, 1 / shape[1]),
     )
     return dict(zip(POLICIES, given, strict=True))
+
+
+def _log_odds(rates: "Floats") -> "Floats":
+    import numpy as np
+
+    odds: Floats = np.log(rates) - np.log1p(-rates)
+    return odds
 
 
 def _of_campaign(

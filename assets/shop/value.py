@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LOGGING = {"logged_random": "random", "logged_bts": "bts"}
 """The logging policies themselves, each told by its own rows alone: what it gave on the other's is not logged."""
-RIVALS = ("popularity", "uniform", "logged_bts")
+RIVALS = ("popularity_greedy", "popularity_softmax", "uniform", "logged_bts")
 DECIDING = "dr"
 """Estimator whose intervals decide: it takes from the model what the few clicks cannot say."""
 
@@ -36,12 +36,15 @@ class PolicyValues:
         values: By estimator and policy.
         contrasts: The recommenders against their rivals, by the deciding estimator.
         weight_errors: For each policy and log, how many standard errors the mean weight is off 1.
+        from_chance: Share of each policy's choices that differ from those of chance (total variation), told by the
+            uniform log.
         days, rows, clicks: What was logged.
     """
 
     values: Mapping[str, Mapping[str, Value]]
     contrasts: tuple[Contrast, ...]
     weight_errors: Mapping[str, float]
+    from_chance: Mapping[str, float]
     days: tuple[str, ...]
     rows: int
     clicks: int
@@ -97,6 +100,7 @@ def policy_values(
             contrast(decided[one], decided[rival]) for one in RECOMMENDERS for rival in RIVALS
         ),
         weight_errors=dict(_weight_errors(logged, asked)),
+        from_chance=dict(_from_chance(logged, asked)),
         days=tuple(rows["event_ts"].dt.strftime("%Y-%m-%d").unique().sort()),
         rows=rows.height,
         clicks=int(logged.rewards_N.sum()),
@@ -137,3 +141,14 @@ def _weight_errors(logged: Logged, policies: Sequence[Policy]) -> Iterator[tuple
             if len(own) > 1 and own.std() > 0:
                 error = own.std(ddof=1) / len(own) ** 0.5
                 yield f"{policy.name} on {log}", float((own.mean() - 1) / error)
+
+
+def _from_chance(logged: Logged, policies: Sequence[Policy]) -> Iterator[tuple[str, float]]:
+    """Half the mean distance of the weights from 1 where each item was shown alike."""
+    import numpy as np
+
+    is_uniform_N = logged.loggers_N == LOGGING["logged_random"]
+    for policy in policies:
+        apart = np.abs(weights(logged, policy)[is_uniform_N] - 1)
+        if len(apart) and not np.isnan(apart).any():
+            yield policy.name, float(apart.mean() / 2)

@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from lakeline.domain.capsules import hold_version
@@ -52,6 +53,25 @@ def deliver(
         Exception
     ) as error:  # whatever a registry's client raises, hours of training must not go with it
         raise UnregisteredError(node.asset, registry.address, str(error), folder) from error
+
+
+@contextmanager
+def saying_what_waits(registry: "Registry", node: Node) -> Iterator[None]:
+    """Let a registry that does not answer be told together with the model that waits for it, if one does.
+
+    A run that could not deliver is tried again by Dagster, and would else end with the registry's words alone.
+
+    Raises:
+        UnregisteredError: A model waits.
+    """
+    try:
+        yield
+    except RegistryUnavailableError as error:
+        waiting = Outbox.beside(registry.folder).waiting(node.table)
+        if not waiting:
+            raise
+        folder = waiting[-1].folder
+        raise UnregisteredError(node.asset, registry.address, error.reason, folder) from error
 
 
 def deliver_pending(house: "Lakehouse", one: Pending) -> "RegisteredVersion":

@@ -20,7 +20,8 @@ DAYS = 30
 FEWEST_DAYS = 7
 """With fewer days, chance alone makes steps that look like leaks."""
 ROWS = 20_000
-TOO_FEW = "are too few to tell"
+TOO_FEW = "days_too_few"
+"""Number of the leakage check where it could not look."""
 
 
 def leak_checks(
@@ -38,7 +39,7 @@ def leak_checks(
 
 def has_looked(check: Check) -> bool:
     """Whether a leak check had enough rows to say anything."""
-    return not check.passed or TOO_FEW not in check.description
+    return TOO_FEW not in check.numbers
 
 
 def _future(labelled: "Labelled", rows: "pl.DataFrame", features: "Features") -> Check:
@@ -66,10 +67,8 @@ def _leakage(labelled: "Labelled", rows: "pl.DataFrame", features: "Features") -
     chosen = _newest(labelled, rows)
     days = chosen[labelled.at].dt.date().n_unique()
     if days < FEWEST_DAYS:
-        said = (
-            f"{days} labelled day(s) {TOO_FEW}; a run over {FEWEST_DAYS} days or more looks at it."
-        )
-        return Check(name=LEAKAGE, passed=True, description=said)
+        said = f"{days} labelled day(s) are too few to tell; a run over {FEWEST_DAYS} days or more looks at it."
+        return Check(name=LEAKAGE, passed=True, description=said, numbers={TOO_FEW: days})
     sources = [table.features() for table in features.tables]
     delay = {source.name: knowledge_delay(source) for source in sources}
     first, second = earlier_features(chosen, sources, at=labelled.at, delay=delay)

@@ -12,6 +12,7 @@ from lakeline.domain.build import as_failure
 from lakeline.domain.challenge import SEED, Asked, build_of, register, settle, tried
 from lakeline.domain.champion import in_service
 from lakeline.domain.chosen import chosen_of
+from lakeline.domain.delivery import saying_what_waits
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.leaked import require_no_leaks
 from lakeline.domain.node import Node
@@ -62,8 +63,9 @@ def build_model(
     context: dg.AssetExecutionContext, node: Node, config: TrainingConfig
 ) -> Iterator[Any]:
     """Run a model asset."""
-    with as_failure(context), alone(context, node):
-        house: Lakehouse = context.resources.lakehouse
+    house: Lakehouse = context.resources.lakehouse
+    waits = saying_what_waits(house.registry, node)
+    with as_failure(context), waits, alone(context, node):
         meter = Meter()
         champion, held = in_service(house, node)
         is_asked = config != TrainingConfig()

@@ -93,6 +93,11 @@ def add_version(
     if not client.search_registered_models(f"name='{place.name}'"):
         client.create_registered_model(place.name)
     # The location, not `models:/<id>`: that one MLflow looks up in a database of its own in the current directory.
+    # A server takes a location only with the model that it belongs to.
     return client.create_model_version(
-        place.name, source=logged.artifact_location, run_id=place.run_id, tags=dict(tags)
+        place.name,
+        source=logged.artifact_location,
+        run_id=place.run_id,
+        tags=dict(tags),
+        model_id=logged.model_id,
     )

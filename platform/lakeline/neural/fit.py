@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lakeline.models.rows import FrameRows
-from lakeline.models.surroundings import Surroundings, say_nothing
+from lakeline.models.surroundings import Report, Surroundings, say_nothing
 from lakeline.neural.architectures import build_network, factory_module
 from lakeline.neural.blocks import (
     Block,
@@ -61,22 +61,26 @@ def fit(
     if not place.is_first:
         around = replace(around, report=say_nothing)
     with repeatable(place, plan):
-        learn, held = rows.split(plan.stop_days)
-        fitted = fit_encoding(learn)
-        checkpoints = _checkpoints(rows, plan, place, name=name, around=around)
-        loop = _loop(plan, place, fitted, learn, name=name, around=around)
-        loop = replace(loop, held=_held(held, fitted, place), checkpoints=checkpoints)
+        loop = loop_of(rows, plan, place, name=name, report=around.report)
+        loop.checkpoints = _checkpoints(rows, plan, place, name=name, around=around)
         _resume(loop)
         with _traced(loop, around):
             loop.run()
-    if checkpoints is not None and place.is_first:
-        checkpoints.clear()
-    return _model(loop, fitted)
+    if loop.checkpoints is not None and place.is_first:
+        loop.checkpoints.clear()
+    return _model(loop)
 
 
-def _loop(
-    plan: "Plan", place: Place, fitted: Fitted, rows: "Rows", *, name: str, around: Surroundings
+def loop_of(
+    rows: "Rows", plan: "Plan", place: Place, *, name: str, report: Report = say_nothing
 ) -> Loop:
+    """The loop of a training before its first step, to be used inside `lakeline.neural.place.repeatable`.
+
+    Raises:
+        UntrainableError: There are no rows, or all have the same label.
+    """
+    learn, held = rows.split(plan.stop_days)
+    fitted = fit_encoding(learn)
     torch.manual_seed(mixed_seed(plan.seed))
     encoding = fitted.encoding
     network = build_network(
@@ -94,10 +98,11 @@ def _loop(
         place=place,
         forward=_forward(network, plan, place),
         state=State(network=network, optimizer=optimizer, scaler=scaler),
-        blocks=_blocks(rows, plan, fitted),
-        held=None,
+        encoding=encoding,
+        blocks=blocks_of(learn, plan, fitted),
+        held=_held(held, fitted, place),
         steps=steps,
-        progress=Progress(report=around.report, about=about, steps=steps * plan.epochs),
+        progress=Progress(report=report, about=about, steps=steps * plan.epochs),
     )
 
 
@@ -110,7 +115,8 @@ def _forward(network: nn.Module, plan: "Plan", place: Place) -> Callable[..., Te
     return forward
 
 
-def _blocks(rows: "Rows", plan: "Plan", fitted: Fitted) -> Blocks:
+def blocks_of(rows: "Rows", plan: "Plan", fitted: Fitted) -> Blocks:
+    """Some rows as the loop takes them: a frame is encoded once, a table is read in each epoch."""
     sizes = {"batch_rows": plan.batch_rows, "buffer_rows": plan.buffer_rows}
     if isinstance(rows, FrameRows):
         block = encode_all(rows, fitted.encoding)
@@ -163,8 +169,8 @@ def _traced(loop: Loop, around: Surroundings) -> Iterator[None]:
         loop.tracer.close()
 
 
-def _model(loop: Loop, fitted: Fitted) -> NetworkModel:
-    plan, position, encoding = loop.plan, loop.state.position, fitted.encoding
+def _model(loop: Loop) -> NetworkModel:
+    plan, position, encoding = loop.plan, loop.state.position, loop.encoding
     params: dict[str, Any] = {
         **plan.described(),
         "precision": loop.place.precision,

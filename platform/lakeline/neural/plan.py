@@ -61,8 +61,8 @@ class Plan:
     patience: int = 3
     precision: Precision = "auto"
     compile: bool = False
-    # Two threads took ten times as long as one for small networks on a busy machine, and as long on a quiet one: steps of
-    # a millisecond are too short to share. See benchmarks/bench_train.py.
+    # On two busy cores a step of the flights' network took 119 ms with two threads and 7 ms with one: its parts are too short
+    # to share, and each waits for the slower thread. See benchmarks/bench_train.py.
     threads: int = 1
     processes: int = 1
     buffer_rows: int = 131_072
