@@ -2,7 +2,8 @@
 
 Twice on the same logs: the last two days, by a model of the five before, as the shop's gate judges it; and day by day from the
 third on, each by a model of the days before it, which has five days of clicks to judge by. The settings of the model were
-chosen by the log loss of three of those five days (see `assets.shop.models.two_tower_plan`); the last two days had no say.
+chosen by the log loss of three of those five days; the last two were seen in a first look at others, but did not choose
+(see `assets.shop.models.two_tower_plan`).
 
 Clicks are few. A difference within its interval is a tie, and a policy that hardly any click was logged for is unknown: neither
 is counted as a success of the recommender, and a tie is no failure. `unlike_chance` says how much of a policy's choices chance

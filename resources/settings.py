@@ -155,7 +155,12 @@ class Settings(BaseModel):
     )
 
     @field_validator(
-        "catalog_uri", "ledger_url", "s3_endpoint", "feature_registry", "online_store", "registry_uri"
+        "catalog_uri",
+        "ledger_url",
+        "s3_endpoint",
+        "feature_registry",
+        "online_store",
+        "registry_uri",
     )
     @classmethod
     def _is_address(cls, value: str) -> str:

@@ -26,7 +26,7 @@ def require_data() -> None:
     try:
         importlib.metadata.distribution("obp")
     except importlib.metadata.PackageNotFoundError:
-        _missing("the shop's data is not installed: pip install --no-deps obp==0.4.1")
+        _missing("the shop's data is not installed: make setup-recommender")
 
 
 def has_torch() -> bool:

@@ -136,6 +136,19 @@ def test_a_training_shows_numbers_pictures_and_a_page(fresh: Mill) -> None:
     assert "<h1>mill/breaks@1</h1>" in page.read_text()
 
 
+def test_evidently_s_page_is_written_where_the_model_asks_for_it(
+    tmp_path: Path, empty: Path
+) -> None:
+    found = Mill.at(tmp_path, World(settings={"evidently": True}), empty)
+    assert found.measure(FIRST, LAST).success
+    assert found.train().success
+    pages = Path(found.house.reports) / "mill/breaks"
+    assert "http://127.0.0.1:3001/mill/breaks/1-evidently.html" in (pages / "1.html").read_text()
+    theirs = (pages / "1-evidently.html").read_text()
+    assert "Confusion Matrix" in theirs
+    assert "ROC AUC" in theirs
+
+
 def test_a_version_without_an_evaluation_or_with_another_one_says_so(tmp_path, empty) -> None:
     (tmp_path / "registry.db").write_bytes(empty.read_bytes())
     registry = Registry(folder=tmp_path)

@@ -171,7 +171,7 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: p
         write_whole(path, b"second")
     assert [one.name for one in tmp_path.iterdir()] == ["file"]
     assert path.read_bytes() == b"first"
-    with pytest.raises(CheckpointPlaceError, match="cannot be kept at .*No space left"):
+    with pytest.raises(CheckpointPlaceError, match=r"cannot be kept at .*No space left"):
         Checkpoints(str(tmp_path), "key").write(1, b"state")
 
 

@@ -2,8 +2,10 @@
 
 import datetime as dt
 import gc
+import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +18,10 @@ from lakeline.errors import UntrainableError
 from lakeline.lake import Lake
 from lakeline.lake.maintenance import compact
 from lakeline.ledger import Ledger
-from lakeline.models.trial import Learning, labelled_rows, learn_until
 from lakeline.models import table_rows
-from lakeline.neural.plan import Plan
 from lakeline.models.table_rows import TableRows
+from lakeline.models.trial import Learning, labelled_rows, learn_until
+from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
 from lakeline.publishing import Target, publish
 from lakeline.window import Window, day_start, shift
@@ -28,10 +30,10 @@ from tests.networks import plan, require_torch
 
 require_torch()
 
-from lakeline.neural.blocks import Block, StreamedBlocks, encode_all  # noqa: E402
+from lakeline.models.rows import FrameRows  # noqa: E402
+from lakeline.neural.blocks import Block, StreamedBlocks, encode_all, encoder  # noqa: E402
 from lakeline.neural.fitting import fit_encoding  # noqa: E402
 from lakeline.neural.prefetching import Prefetched  # noqa: E402
-from lakeline.models.rows import FrameRows  # noqa: E402
 
 DAYS = [shift("2024-03-01", i) for i in range(12)]
 END = day_start("2024-03-13")
@@ -172,8 +174,8 @@ def test_columns_are_read_under_their_present_names(folder_wood: tuple[Lake, Led
 def order(rows: TableRows, seed: int, epoch: int, **changes: Any) -> list[float]:
     """The numbers of an epoch in their order, which are as good as names."""
     given = {"batch_rows": 64, "buffer_rows": 300} | changes
-    encoding = fit_encoding(rows).encoding
-    blocks = list(StreamedBlocks(rows=rows, encoding=encoding, **given).epoch(seed, epoch))
+    read = encoder(rows, fit_encoding(rows).encoding)
+    blocks = list(StreamedBlocks(shards=rows.shards(), shard=read, **given).epoch(seed, epoch))
     assert all(len(one) % given["batch_rows"] == 0 for one in blocks[:-1])
     return [value for block in blocks for value in block.numbers_NK[:, 0].tolist()]
 
@@ -214,6 +216,38 @@ def test_a_model_from_the_table_is_the_same_each_time_and_as_good_as_from_memory
     assert abs(found[0] - found[1]) < 0.05
 
 
+def test_a_table_is_read_once_and_kept_encoded_where_there_is_room(
+    folder_wood: tuple[Lake, Ledger], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):  # fmt: skip
+    read: list[str] = []
+    real = TableRows.read
+
+    def counted(self: TableRows, shard: str) -> Iterator[pl.DataFrame]:
+        read.append(shard)
+        return real(self, shard)
+
+    monkeypatch.setattr(TableRows, "read", counted)
+    monkeypatch.setattr(table_rows, "SHARD_ROWS", 300)
+    given = plan(epochs=3, stop_days=0)
+    kept = train_network(rows_of(folder_wood[0]), given).payload
+    shards = len(rows_of(folder_wood[0]).shards())
+    assert shards == 3
+    assert len(read) == shards * 2  # for the statistics, and for the first epoch
+    read.clear()
+    again = train_network(rows_of(folder_wood[0]), replace(given, spill=False)).payload
+    assert len(read) == shards * 4
+    assert again == kept
+
+    def full(**_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", full)
+    read.clear()
+    assert train_network(rows_of(folder_wood[0]), given).payload == kept
+    assert len(read) == shards * 4
+    assert caplog.text.count("Encoded rows are not kept") == 1
+
+
 def test_the_newest_days_of_the_window_are_held_out(folder_wood: tuple[Lake, Ledger]):
     learn, held = rows_of(folder_wood[0]).split(2)
     assert held is not None
@@ -238,7 +272,7 @@ def test_values_made_ahead_come_in_order_and_errors_where_they_happened():
 
     for ahead in (0, 1, 3):
         seen = []
-        with pytest.raises(LookupError, match="broken file"):
+        with pytest.raises(LookupError, match="broken file"):  # noqa: PT012 - it fails in the loop
             for one in Prefetched(numbers(), ahead):
                 seen.append(one)  # noqa: PERF402 - what came before the error counts
         assert seen == list(range(20))

@@ -183,7 +183,7 @@ def test_an_architecture_that_nobody_can_build_is_named(name: str):
         train_network(train(), plan(architecture=name))
 
 
-class Linear(torch.nn.Module):
+class Linear(torch.nn.Module):  # type: ignore[misc, unused-ignore]  # Any without torch
     """An architecture of a test's own."""
 
     def __init__(self, *, sizes: tuple[int, ...], numbers: int) -> None:
@@ -191,11 +191,13 @@ class Linear(torch.nn.Module):
         self.layer = torch.nn.Linear(numbers, 1)
 
     def forward(self, _codes: torch.Tensor, numbers: torch.Tensor) -> torch.Tensor:
-        return self.layer(numbers).squeeze(1)
+        found: torch.Tensor = self.layer(numbers).squeeze(1)
+        return found
 
 
 def test_an_architecture_can_be_any_function_that_can_be_imported():
-    model = train_network(train(), plan(architecture=f"{__name__}:Linear", config={}, epochs=5))
+    own = {"architecture": f"{__name__}:Linear", "config": {}, "learning_rate": 0.1}
+    model = train_network(train(), plan(**own))
     assert evaluate(sightings(seed=9)["seen"], model.predict(sightings(seed=9))).auc > 0.8
     assert set(model.native().state_dict()) == {"layer.weight", "layer.bias"}
 

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from lakeline.cli import main
 from lakeline.domain.capsules import delete_version, held_tables, hold_version, is_deleted
 from lakeline.domain.rebuilding import (
-    CodeDriftError,
     GPU_TOLERANCE,
+    CodeDriftError,
     Rebuilt,
     differences,
     is_of_gpu,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -32,10 +33,14 @@ from assets.shop.monitoring import by_day, checks, numbers, page
 from assets.shop.policies import POLICIES, candidates, chosen, probabilities
 from assets.shop.value import policy_values
 from lakeline.clock import FutureError
+from lakeline.domain.node import nodes_of
 from lakeline.errors import MissingExtraError, SourceError
+from lakeline.freshness.sensor import observe_all
 from lakeline.window import Window, day_start
+from resources import build_resources
+from resources.settings import Settings
 from tests.networks import require_torch
-from tests.shop_state import ShopState, build_shop, require_data
+from tests.shop_state import ShopState, build_shop, require_data, shop_assets
 
 require_data()
 
@@ -104,19 +109,35 @@ def test_items_and_profiles_are_whole() -> None:
     assert profiles["profile"].n_unique() == profiles.height
 
 
-def test_without_the_package_one_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def absent(name: str) -> None:
-        raise PackageNotFoundError(name)
+def absent(name: str) -> None:
+    """A package that is not installed."""
+    raise PackageNotFoundError(name)
 
+
+def test_without_the_package_one_line_says_how_to_get_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(files, "distribution", absent)
     with pytest.raises(SourceError) as caught:
         ShopArchive().impressions(DAY)
     assert str(caught.value) == (
-        "The shop's data is not installed. Run: pip install --no-deps obp==0.4.1, or set LAKELINE_SHOP_FOLDER."
+        "The shop's data is not installed. Run: pip install 'lakeline[recommender]', or set LAKELINE_SHOP_FOLDER."
     )
-    import definitions
+    assert build_shop(tmp_path, only=["items"]).run.error == str(caught.value)
 
-    assert definitions.defs() is not None
+
+def test_without_the_package_the_sensor_has_nothing_to_say(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(files, "distribution", absent)
+    resources = build_resources(Settings(state=tmp_path))
+    found = nodes_of(shop_assets())
+    ledger = resources["lakehouse"].ledger
+    assert observe_all(ledger, found, SimpleNamespace(**resources), dt.datetime.now(dt.UTC)) == []
+    assert ledger.versions("source:shop/impressions") == {}
+    monkeypatch.undo()
+    observe_all(ledger, found, SimpleNamespace(**resources), dt.datetime.now(dt.UTC))
+    assert len(ledger.versions("source:shop/impressions")) == 7
 
 
 @pytest.fixture
@@ -371,11 +392,18 @@ def test_uniform_is_worth_what_the_uniform_log_earned() -> None:
 def test_the_week_passes_through_every_asset(week: ShopState) -> None:
     assert week.run.success, week.run.error
     built = {summary.asset for summary in week.house.ledger.summary()}
-    assert {"shop/training_set", "shop/two_tower", "shop/choices", "shop/policy_value"} <= built
-    assert week.rows("impressions_clean").height == week.rows("training_set").height == 60_000
+    assert {
+        "shop/labelled_impressions",
+        "shop/two_tower",
+        "shop/choices",
+        "shop/policy_value",
+    } <= built
+    assert (
+        week.rows("impressions_clean").height == week.rows("labelled_impressions").height == 60_000
+    )
     assert week.rows("choices").height == 60_000 * len(POLICIES)
     for name in ("future", "leakage"):
-        assert week.run.check("training_set", name).passed
+        assert week.run.check("labelled_impressions", name).passed
     assert week.run.check("impressions_clean", "propensities").passed
 
 
@@ -386,7 +414,7 @@ def test_every_impression_is_trained_on_with_the_popularity_of_its_morning(
     views = week.rows("item_popularity").select(
         "item", day=pl.col("event_ts").dt.date(), rate="click_rate_7d", lift="bandit_lift_7d"
     )
-    rows = week.rows("training_set").with_columns(day=pl.col("event_ts").dt.date())
+    rows = week.rows("labelled_impressions").with_columns(day=pl.col("event_ts").dt.date())
     joined = rows.join(views, on=["item", "day"], how="left")
     assert joined["rate"].null_count() == 0
     assert (joined["rate"] == joined["click_rate_7d"]).all()
@@ -403,7 +431,7 @@ def test_the_recommender_is_a_version_that_learned_from_the_days_before_those_th
     model = week.house.registry.load("shop.two_tower")
     assert model.flavor == "torch"
     assert model.features == FEATURES
-    rows = week.rows("training_set").filter(pl.col("event_ts") >= day_start("2019-11-29"))
+    rows = week.rows("labelled_impressions").filter(pl.col("event_ts") >= day_start("2019-11-29"))
     scores = model.predict(rows)
     assert 0 < scores.min() < scores.max() < 0.5
     assert scores.mean() == pytest.approx(0.005, abs=0.002)
@@ -419,7 +447,9 @@ def test_the_recommender_is_built_again_bit_for_bit(week: ShopState) -> None:
     assert rebuilt.digest == capsule.digest
     assert (
         rebuilt.rows
-        == week.rows("training_set").filter(pl.col("known_ts") < day_start("2019-11-29")).height
+        == week.rows("labelled_impressions")
+        .filter(pl.col("known_ts") < day_start("2019-11-29"))
+        .height
     )
 
 
@@ -559,7 +589,7 @@ def test_a_logit_is_the_product_of_the_vectors_and_the_straight_effects(towers: 
     agreed = (towers.user_vectors(codes, numbers) * towers.item_vectors(codes, numbers)).sum(1)
     effects = [
         sum(
-            float(towers.effects.weight[at + offset, 0])
+            float(towers.effects.weight[at + offset, 0].detach())
             for at, offset in zip(row, (0, 4, 9), strict=True)
         )
         for row in codes.tolist()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import Field
 
 from assets.shop.files import (
+    is_installed,
     package_folder,
     read_affinities,
     read_impressions,
@@ -78,9 +79,14 @@ class ShopArchive(Timepiece):
     def versions(self, table: str) -> Mapping[str, str]:
         """A hash of what is published of each day of ``impressions`` or ``affinities``, or of a whole reference table.
 
+        Data that is not installed publishes nothing, so that who does not want the shop is not told of it at each look; who
+        builds it is.
+
         Raises:
-            SourceError: The files are not there, or cannot be used.
+            SourceError: The files cannot be used.
         """
+        if not self.folder and not is_installed():
+            return {}
         if table in ("items", "profiles"):
             rows = self.items() if table == "items" else self.profiles()
             return {"": f"{rows.height}-{rows.hash_rows().sum():x}"}

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from assets.shop.contracts import ImpressionClean
-from assets.shop.domain import shop
+from assets.shop.domain import promised, shop
 from assets.shop.files import KEY
 from assets.shop.raw import affinities, impressions, items, profiles
 from lakeline.domain import Check, Rows, Table
@@ -21,7 +21,7 @@ STANDARD_ERRORS = 4
     contract=ImpressionClean,
     reads=[impressions, affinities, items, profiles],
     checks=("propensities",),
-    fresh="48h",
+    fresh=promised("48h"),
 )
 def impressions_clean(
     window: Window, shown: Table, affinities: Table, items: Table, profiles: Table

@@ -111,7 +111,7 @@ class ItemPopularity(Contract, version="1.0"):
     )
 
 
-class TrainingRow(Contract, version="1.0"):
+class LabelledImpression(Contract, version="1.0"):
     """One row an impression with its features as they were known when it was shown, and the label."""
 
     event_ts: dt.datetime = column("When it was shown", event_time=True, key=True)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from assets.shop.clean import impressions_clean
 from assets.shop.contracts import ItemPopularity
-from assets.shop.domain import shop
+from assets.shop.domain import promised, shop
 from assets.shop.raw import items
 from lakeline.domain import Table, past
 from lakeline.window import Window, day_start
@@ -26,7 +26,7 @@ PRIOR_TURNS = 1.0
     entities=["item"],
     ttl="2d",
     online=True,
-    fresh="48h",
+    fresh=promised("48h"),
 )
 def item_popularity(window: Window, impressions: Table, items: Table) -> "pl.DataFrame":
     """Impressions, clicks and turns of every item in the seven days before a midnight, of clicks known by then.

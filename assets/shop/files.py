@@ -19,7 +19,7 @@ from lakeline.errors import SourceError, names
 if TYPE_CHECKING:
     import polars as pl
 
-INSTALL = "pip install --no-deps obp==0.4.1"
+INSTALL = "pip install 'lakeline[recommender]'"
 VISIT = dt.timedelta(minutes=30)
 """Time after which a click is taken as known; the files have none, and half an hour is the usual end of a visit."""
 
@@ -40,6 +40,15 @@ class ShopFileError(SourceError):
         )
 
 
+def is_installed() -> bool:
+    """Whether `obp` is there."""
+    try:
+        distribution("obp")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
 def package_folder() -> Path:
     """Folder of the files that `obp` installs.
 
@@ -54,7 +63,7 @@ def package_folder() -> Path:
         ) from error
     here = [one for one in files if one.match("dataset/obd/random/all/all.csv")]
     if not here:
-        raise SourceError(f"The installed obp has no data. Run: {INSTALL}, or set LAKELINE_SHOP_FOLDER.")  # fmt: skip
+        raise SourceError("The installed obp has no data. Install release 0.4.1, or set LAKELINE_SHOP_FOLDER.")  # fmt: skip
     return Path(str(here[0].locate())).parents[2]
 
 

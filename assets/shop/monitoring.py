@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from assets.shop.clean import impressions_clean
-from assets.shop.domain import shop
+from assets.shop.domain import promised, shop
 from assets.shop.models import two_tower
 from assets.shop.policies import POLICIES, RECOMMENDERS, choices
 from assets.shop.value import DECIDING, LOGGING, PolicyValues, policy_values
@@ -34,7 +34,7 @@ health = shop.health()
     checks=CHECKS,
     needs=2,
     kinds=("markdown",),
-    fresh="48h",
+    fresh=promised("48h"),
 )
 def policy_value(model: TrainedModel, choices: Table, impressions: Table) -> Report:
     """Share of clicks that the recommender, popularity, chance and the logging policies earn, each with its interval.

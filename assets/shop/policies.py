@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from assets.shop.clean import impressions_clean
 from assets.shop.contracts import Choice
-from assets.shop.domain import shop
+from assets.shop.domain import promised, shop
 from assets.shop.files import KEY
 from assets.shop.models import FEATURES, POPULARITY, two_tower
 from assets.shop.raw import affinities, items
@@ -39,7 +39,7 @@ POLICIES = (*RECOMMENDERS, "popularity_greedy", "popularity_softmax", "uniform")
     features=(POPULARITY,),
     kinds=("iceberg", "torch"),
     compute=Compute(memory="4Gi"),
-    fresh="48h",
+    fresh=promised("48h"),
 )
 def choices(
     window: Window,

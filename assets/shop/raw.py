@@ -4,20 +4,20 @@ from typing import TYPE_CHECKING
 
 from assets.shop.archive import ShopArchive
 from assets.shop.contracts import Affinity, Impression, Item, Profile
-from assets.shop.domain import shop
+from assets.shop.domain import promised, shop
 from lakeline.window import Window
 
 if TYPE_CHECKING:
     import polars as pl
 
 
-@shop.table(contract=Impression, source=ShopArchive, fresh="48h")
+@shop.table(contract=Impression, source=ShopArchive, fresh=promised("48h"))
 def impressions(window: Window, shop_archive: ShopArchive) -> "pl.DataFrame":
     """Items shown by both logging policies, one row each, with propensity and click, partitioned by ``days(event_ts)``."""
     return shop_archive.impressions(window).select(list(Impression.columns))
 
 
-@shop.table(contract=Affinity, source=ShopArchive, fresh="48h", empty="warn")
+@shop.table(contract=Affinity, source=ShopArchive, fresh=promised("48h"), empty="warn")
 def affinities(window: Window, shop_archive: ShopArchive) -> "pl.DataFrame":
     """What the visitors of the impressions dealt with before, one row an item, partitioned by ``days(event_ts)``."""
     return shop_archive.affinities(window).select(list(Affinity.columns))

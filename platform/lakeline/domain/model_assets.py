@@ -124,7 +124,9 @@ class ModelAssets(DomainCore):
         asset = make_asset(
             node,
             settings,
-            lambda context: build_model(context, node, TrainingConfig(**context.op_execution_context.op_config)),
+            lambda context: build_model(
+                context, node, TrainingConfig(**context.op_execution_context.op_config)
+            ),
             config=TrainingConfig,
         )
         self.assets.append(asset)

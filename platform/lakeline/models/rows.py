@@ -4,7 +4,6 @@ import datetime as dt
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from lakeline.models.training import TrainingSet
@@ -75,7 +74,7 @@ class FrameRows:
         """What is predicted."""
         return self.train.label
 
-    @cached_property
+    @property
     def content(self) -> str:
         """Hash of the rows in their order."""
         columns = [*self.features, self.label]
@@ -111,5 +110,5 @@ class FrameRows:
         newest = times.max()
         if not days or not isinstance(newest, dt.datetime):
             return None
-        latest = times.sort()[int(len(times) * (1 - HELD_SHARE))]
+        latest: dt.datetime = times.sort()[int(len(times) * (1 - HELD_SHARE))]
         return max(newest - dt.timedelta(days=days), latest)

@@ -7,7 +7,7 @@ trained before; every process of a training sees the same order and takes its pa
 Shapes: N rows, C categorical features, K numbers, B batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -85,21 +85,25 @@ class MemoryBlocks:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamedBlocks:
-    """Rows that are read and encoded anew in each epoch: shards in a drawn order, rows shuffled in a buffer."""
+    """Rows that are read as they are needed: shards in a drawn order, rows shuffled in a buffer.
 
-    rows: "Rows"
-    encoding: "Encoding"
+    Attributes:
+        shard: Gives the encoded rows of a shard, see :func:`encoder`; `lakeline.neural.spilling` keeps them for later epochs.
+    """
+
+    shards: Sequence[str]
+    shard: Callable[[str], Iterator[Block]]
     batch_rows: int
     buffer_rows: int
 
     def epoch(self, seed: int, epoch: int) -> Iterator[Block]:
         """Every row once."""
         chance = generator(seed, epoch)
-        shards = self.rows.shards()
         held: list[Block] = []
-        for place in torch.randperm(len(shards), generator=chance).tolist():
-            for frame in self.rows.read(shards[place]):
-                held.append(encode(frame, self.rows.label, self.encoding))
+        order: list[int] = torch.randperm(len(self.shards), generator=chance).tolist()
+        for place in order:
+            for block in self.shard(self.shards[place]):
+                held.append(block)
                 if sum(map(len, held)) >= max(self.buffer_rows, self.batch_rows):
                     mixed = _mixed(held, chance)
                     end = whole_batches(len(mixed), self.batch_rows)
@@ -107,6 +111,15 @@ class StreamedBlocks:
                     held = [mixed.cut(end, len(mixed))]
         if sum(map(len, held)):
             yield _mixed(held, chance)
+
+
+def encoder(rows: "Rows", encoding: "Encoding") -> Callable[[str], Iterator[Block]]:
+    """A function that reads and encodes a shard."""
+
+    def shard(name: str) -> Iterator[Block]:
+        return (encode(frame, rows.label, encoding) for frame in rows.read(name))
+
+    return shard
 
 
 def encode(frame: "pl.DataFrame", label: str, encoding: "Encoding") -> Block:

@@ -22,6 +22,7 @@ from lakeline.neural.blocks import (
     MemoryBlocks,
     StreamedBlocks,
     encode_all,
+    encoder,
     mixed_seed,
 )
 from lakeline.neural.checkpoints import Checkpoints
@@ -31,6 +32,7 @@ from lakeline.neural.model import NetworkModel
 from lakeline.neural.place import Place, find_place, repeatable
 from lakeline.neural.progress import Progress
 from lakeline.neural.scoring import payload_of
+from lakeline.neural.spilling import Spill
 from lakeline.neural.state import State
 from lakeline.neural.tracing import Tracer
 
@@ -116,13 +118,18 @@ def _forward(network: nn.Module, plan: "Plan", place: Place) -> Callable[..., Te
 
 
 def blocks_of(rows: "Rows", plan: "Plan", fitted: Fitted) -> Blocks:
-    """Some rows as the loop takes them: a frame is encoded once, a table is read in each epoch."""
+    """Some rows as the loop takes them: a frame is encoded once, a table is read by shards."""
     sizes = {"batch_rows": plan.batch_rows, "buffer_rows": plan.buffer_rows}
     if isinstance(rows, FrameRows):
         block = encode_all(rows, fitted.encoding)
         assert block is not None  # an encoding is made of rows that there are
         return MemoryBlocks(block=block, **sizes)
-    return StreamedBlocks(rows=rows, encoding=fitted.encoding, **sizes)
+    read, spill = encoder(rows, fitted.encoding), Spill(is_wanted=plan.spill)
+    return StreamedBlocks(
+        shards=rows.shards(),
+        shard=lambda name: spill.blocks(name, lambda: read(name)),
+        **sizes,
+    )
 
 
 def _held(rows: "Rows | None", fitted: Fitted, place: Place) -> Block | None:

@@ -9,6 +9,7 @@ Shapes: B rows of this process's part of a batch.
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -80,32 +81,35 @@ class Loop:
 
     def epoch(self) -> None:
         """The present epoch, or what is left of it, and how the network does after it."""
-        position, begun_s, first = (
-            self.state.position,
-            time.perf_counter(),
-            self.state.position.step,
-        )
-        staged = (
-            block.on(self.place.device)
-            for block in self.blocks.epoch(self.plan.seed, position.epoch)
-        )
-        ready = Prefetched(staged, self.plan.prefetch)
-        self.state.network.train()
-        for number, (part, rows) in enumerate(self._batches(ready)):
-            if number >= position.batch:  # those before were done before the training was resumed
-                self._step(part, rows)
-        self._check_losses()
+        position, begun_s = self.state.position, time.perf_counter()
+        first = position.step
+        waited_s = self._steps()
         spent_s = time.perf_counter() - begun_s
-        done = (position.step - first) * self.plan.batch_rows
-        figures = {
-            **self._measured(),
-            "rows_s": done / spent_s,
-            "loader_share": ready.waited_s / spent_s,
+        speed = {
+            "rows_s": (position.step - first) * self.plan.batch_rows / spent_s,
+            "loader_share": waited_s / spent_s,
         }
-        position.end_epoch({"epoch": position.epoch + 1.0, **figures})
-        rate = self._rate(position.step - 1)
-        eta_s = self.progress.eta_s(position.step)
-        self.progress.tell("epoch", step=position.step, learning_rate=rate, eta_s=eta_s, **position.history[-1])  # fmt: skip
+        position.end_epoch({"epoch": position.epoch + 1, **self._measured(), **speed})
+        self.progress.tell(
+            "epoch",
+            step=position.step,
+            learning_rate=self._rate(position.step - 1),
+            eta_s=self.progress.eta_s(position.step),
+            **position.history[-1],
+        )
+
+    def _steps(self) -> float:
+        """The steps of an epoch that are still to be done; the time that was spent waiting for rows."""
+        position, device = self.state.position, self.place.device
+        blocks = self.blocks.epoch(self.plan.seed, position.epoch)
+        ahead = Prefetched((block.on(device) for block in blocks), self.plan.prefetch)
+        self.state.network.train()
+        with closing(ahead):
+            for number, (part, rows) in enumerate(self._batches(ahead)):
+                if number >= position.batch:  # those before were done before it was resumed
+                    self._step(part, rows)
+        self._check_losses()
+        return ahead.waited_s
 
     def _batches(self, blocks: "Prefetched[Block]") -> Iterator[tuple[Block, int]]:
         """This process's part of each batch, and the rows of the whole batch."""

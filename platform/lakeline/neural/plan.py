@@ -15,7 +15,7 @@ Precision = Literal["auto", "float32", "bfloat16", "float16"]
 SCHEDULES = ("constant", "cosine")
 PRECISIONS = ("auto", "float32", "bfloat16", "float16")
 
-TRACELESS = ("seed", "checkpoint_steps", "prefetch", "profile")
+TRACELESS = ("seed", "checkpoint_steps", "prefetch", "profile", "spill")
 """Fields that change no byte of a model beside the seed, which a model carries by itself."""
 
 
@@ -42,6 +42,7 @@ class Plan:
         threads: Threads of torch on a CPU.
         processes: Processes that share each step's rows; more than one are started by torchrun.
         buffer_rows: Rows that are shuffled together; the files of a table are shuffled besides.
+        spill: Whether the encoded rows of a table are kept on this machine's disk for later epochs.
         prefetch: Buffers that are made ready ahead; 0 makes each when it is needed.
         checkpoint_steps: Steps between two checkpoints, beside that of each epoch; 0 writes none in between.
         profile: Whether some steps of the first epoch are traced.
@@ -66,6 +67,7 @@ class Plan:
     threads: int = 1
     processes: int = 1
     buffer_rows: int = 131_072
+    spill: bool = True
     prefetch: int = 2
     checkpoint_steps: int = 500
     profile: bool = False
