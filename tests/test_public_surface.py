@@ -5,6 +5,7 @@ import importlib
 import pytest
 
 SURFACE = {
+    "lakeline.compute": {"Compute"},
     "lakeline.contract": {
         "Action",
         "Column",
@@ -52,6 +53,7 @@ SURFACE = {
         "SourceState",
         "State",
         "StateChange",
+        "Used",
         "place",
         "recover",
     },
@@ -70,18 +72,21 @@ DECORATORS = {
 SETTINGS_OF_LAKEHOUSE = {
     "catalog_properties",
     "catalog_uri",
+    "compute",
     "feature_registry",
     "features",
     "ledger_url",
     "locks",
     "models",
     "online_store",
+    "pods",
     "registry_uri",
     "reports",
     "reports_url",
     "warehouse",
 }
 ERRORS = {
+    "ComputeError",
     "ContractError",
     "DomainError",
     "LakeError",
@@ -102,7 +107,7 @@ def test_a_module_gives_these_names_and_no_more(module: str) -> None:
 def test_a_domain_has_these_decorators() -> None:
     from lakeline.domain import Domain
 
-    fields = {"name", "owner", "partitions", "automation", "assets", "on_demand"}
+    fields = {"name", "owner", "partitions", "automation", "compute", "assets", "on_demand"}
     own = {name for name in dir(Domain) if not name.startswith("_")}
     assert own - fields == {*DECORATORS, "complete", "health"}
 

@@ -357,7 +357,7 @@ def networks(tmp_path_factory: pytest.TempPathFactory, empty: Path) -> Mill:
     found = Mill.at(place, World(network=True, rounds=3), empty)
     found.measure("2024-03-01", "2024-03-20")
     found.train()
-    found.measure("2024-03-21", "2024-03-30")
+    found.measure("2024-03-21", "2024-04-20")
     found.train()
     assert len(found.registry.versions(TABLE)) == 2
     maintain(found)

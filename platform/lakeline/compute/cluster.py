@@ -7,15 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lakeline.compute.errors import ClusterUnreachableError, PodRefusedError
 from lakeline.compute.pod_spec import MANAGED_BY, RUN_LABEL, Manifest
 from lakeline.compute.profile import Pods
 from lakeline.errors import MissingExtraError
-
-if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Api
 
 NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 OF_LAKELINE = f"app.kubernetes.io/managed-by={MANAGED_BY}"
@@ -31,11 +28,11 @@ class Cluster:
     """A namespace of a cluster.
 
     Attributes:
-        core: Client of the API server.
+        core: Kubernetes' ``CoreV1Api``, whose results are of any type that a request may have.
         namespace: Where pods are made.
     """
 
-    core: "CoreV1Api"
+    core: Any
     namespace: str
 
     def create(self, pod: Manifest, asset: str) -> None:
