@@ -512,7 +512,9 @@ def test_a_view_that_is_not_there_is_named_with_the_nearest(state):
 
 def test_feast_reads_the_repository_that_is_written(state):
 
-    (folder,) = re.findall(r"flights: feast --chdir (\S+)", Shown(state, "features", "repository").text)
+    (folder,) = re.findall(
+        r"flights: feast --chdir (\S+)", Shown(state, "features", "repository").text
+    )
     command = [
         str(Path(sys.executable).parent / "feast"),
         "--chdir",

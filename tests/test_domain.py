@@ -228,7 +228,7 @@ def test_an_unknown_argument_names_the_asset_and_the_nearest() -> None:
         ({"fresh": "soon"}, "'shop/sales': the promise 'soon' is neither a length of time nor"),
         (
             {"foo": 1},
-            "Beside its own it takes automation, deps, fresh, owner, rebuilds_on_code, retries, tags",
+            "Beside its own it takes automation, compute, deps, fresh, owner, rebuilds_on_code, retries, tags",
         ),
         ({"empty": "maybe"}, "'shop/sales' has empty='maybe'. Use one of fail, warn, allow"),
     ],

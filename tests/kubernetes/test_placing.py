@@ -77,7 +77,9 @@ def test_the_pod_is_as_declared_and_the_pod_of_the_run_stays_small(
     for own in stack.pods(run_id):
         assert resources(own) == {}
         assert pod["metadata"]["ownerReferences"][0]["uid"] == own["metadata"]["uid"]
-    [made] = stack.instance.fetch_materializations(dg.AssetKey(["placed", "sales"]), limit=1).records
+    [made] = stack.instance.fetch_materializations(
+        dg.AssetKey(["placed", "sales"]), limit=1
+    ).records
     found = made.asset_materialization
     assert found
     assert found.metadata["placement"].value == f"pod {pod['metadata']['name']}"

@@ -1,6 +1,6 @@
 """`lakeline ls`: every asset with how far it is, how large, and what it has cost."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from lakeline.cli.project import Project
+    from lakeline.domain.node import Node
     from lakeline.ledger import AssetSummary
 
 
@@ -69,9 +70,13 @@ def assets_table(project: "Project", chosen: Sequence[str] | None = None) -> "Ta
     models = {asset for asset, node in project.nodes.items() if "learning" in node.extras}
     for asset in order if chosen is None else chosen:
         one = known.get(asset)
-        never = (asset, *["-"] * 7, "[dim]never built")
-        table.add_row(*(never if one is None else _line(one, is_model=asset in models)))
+        table.add_row(*(_never(asset, project.nodes) if one is None else _line(one, is_model=asset in models)))  # fmt: skip
     return table
+
+
+def _never(asset: str, nodes: "Mapping[str, Node]") -> tuple[str, ...]:
+    is_manual = asset in nodes and nodes[asset].extras["automation"] == "manual"
+    return (asset, *["-"] * 7, "[dim]left to people" if is_manual else "[dim]never built")
 
 
 def _line(one: "AssetSummary", *, is_model: bool) -> tuple[str, ...]:

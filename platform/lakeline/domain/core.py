@@ -22,7 +22,16 @@ Automation = Literal["auto", "manual"]
 HEAVY_KINDS = frozenset({"pyspark", "pytorch", "spark", "torch"})
 """Kinds of assets that run in a process of their own without being told to: what they import stays in it for ever."""
 
-SETTINGS = ("automation", "compute", "deps", "fresh", "owner", "rebuilds_on_code", "retries", "tags")
+SETTINGS = (
+    "automation",
+    "compute",
+    "deps",
+    "fresh",
+    "owner",
+    "rebuilds_on_code",
+    "retries",
+    "tags",
+)
 """Arguments that every decorator takes."""
 
 

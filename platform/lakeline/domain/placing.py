@@ -176,7 +176,9 @@ def _visible(gpus: Sequence[str]) -> dict[str, str]:
 
 def _path() -> dict[str, str]:
     """What is importable here is importable there."""
-    return {"PYTHONPATH": os.pathsep.join(dict.fromkeys(one or str(Path.cwd()) for one in sys.path))}
+    return {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(one or str(Path.cwd()) for one in sys.path))
+    }
 
 
 def _module_name(module: Any) -> str:

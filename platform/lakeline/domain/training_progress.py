@@ -40,7 +40,18 @@ def told_to(log: Log, house: "Lakehouse") -> Iterator[None]:
 def sentence(figures: Mapping[str, Any]) -> str:
     """What a training reports, as a line for people; figures are those of `lakeline.neural.progress`.
 
-    >>> sentence({"event": "epoch", "model": "m", "epoch": 2, "epochs": 8, "step": 50, "steps": 200, "train_loss": 0.4821, "rows_s": 81234.0})
+    >>> sentence(
+    ...     {
+    ...         "event": "epoch",
+    ...         "model": "m",
+    ...         "epoch": 2,
+    ...         "epochs": 8,
+    ...         "step": 50,
+    ...         "steps": 200,
+    ...         "train_loss": 0.4821,
+    ...         "rows_s": 81234.0,
+    ...     }
+    ... )
     'm ▰▰▰▱▱▱▱▱▱▱ epoch 2 of 8, loss 0.4821, 81,234 rows/s'
     """
     name, bar = figures.get("model", "training"), _bar(figures.get("step"), figures.get("steps"))
@@ -78,6 +89,8 @@ def _where(figures: Mapping[str, Any]) -> str:
         case "step":
             return f"step {figures['step']:,} of {figures['steps']:,}"
         case "resumed":
-            return f"goes on from the checkpoint at step {figures['step']:,} of {figures['steps']:,}"
+            return (
+                f"goes on from the checkpoint at step {figures['step']:,} of {figures['steps']:,}"
+            )
         case event:
             return str(event)
