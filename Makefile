@@ -64,6 +64,9 @@ bench-%: $(BASE) ## One benchmark of benchmarks/; its last line is one JSON obje
 bench-convergence: $(DEV) # makes its cases with Hypothesis
 bench-pit bench-pit-speed: $(DEV) $(RIVALS)
 bench-online: $(DEV) redis
+bench-train bench-quality bench-reproduce: .venv/.torch.stamp
+bench-recommender: .venv/.recommender.stamp
+bench-placement: $(DEV) .venv/.torch.stamp .venv/.kubernetes.stamp postgresql kubernetes-control-plane
 
 # Every lock is cut from one resolution of all extras, so that they can be installed over each other.
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header --no-annotate --python-version 3.11 $(UPGRADE)

@@ -86,7 +86,10 @@ import sys
 from lakeline.models.surroundings import surrounded
 from lakeline.neural.training import train_network
 from tests.networks import plan, train
-with surrounded(report=lambda told: print(told, flush=True)):
+def report(told):
+    if told["epoch"] == 1:  # nobody reads more than the first line
+        print(told, flush=True)
+with surrounded(report=report):
     train_network(train(), plan(processes=2, epochs=100000, patience=0), name="birds")
 """
 
@@ -94,13 +97,13 @@ with surrounded(report=lambda told: print(told, flush=True)):
 @pytest.fixture
 def started():
     """A program that trains on two processes for ever, once its first epoch is done."""
-    before = workers()
+    before, folders = workers(), scratches()
     running = subprocess.Popen(
         [sys.executable, "-c", STARTED], stdout=subprocess.PIPE, cwd=Path(__file__).parents[1], text=True
     )  # fmt: skip
     assert running.stdout is not None
     assert "'event': 'epoch'" in running.stdout.readline()
-    yield running, lambda: workers() - before
+    yield running, lambda: workers() - before, folders
     running.kill()
     running.wait()
     running.stdout.close()
@@ -109,16 +112,18 @@ def started():
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_nothing_is_left_when_whoever_started_them_is_killed(started: Any, how: signal.Signals):
-    running, ours = started
+    running, ours, folders = started
     assert len(ours()) >= 2
+    assert scratches() - folders
     running.send_signal(how)
     running.wait(PATIENCE_S)
     wait_until(lambda: not ours())
+    wait_until(lambda: scratches() <= folders)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 def test_a_killed_process_ends_the_others_and_is_told(started: Any):
-    running, ours = started
+    running, ours, _ = started
     newest = max(ours())
     os.kill(newest, signal.SIGKILL)
     assert running.wait(PATIENCE_S) != 0

@@ -14,11 +14,12 @@ import polars as pl
 import pytest
 
 from lakeline.contract import Contract, column
-from lakeline.errors import UntrainableError
+from lakeline.errors import FeatureTypeError, UntrainableError
 from lakeline.lake import Lake
 from lakeline.lake.maintenance import compact
 from lakeline.ledger import Ledger
 from lakeline.models import table_rows
+from lakeline.models.booster import train_booster
 from lakeline.models.table_rows import TableRows
 from lakeline.models.trial import Learning, labelled_rows, learn_until
 from lakeline.neural.plan import Plan
@@ -246,6 +247,23 @@ def test_a_table_is_read_once_and_kept_encoded_where_there_is_room(
     assert train_network(rows_of(folder_wood[0]), given).payload == kept
     assert len(read) == shards * 4
     assert caplog.text.count("Encoded rows are not kept") == 1
+
+
+def test_a_booster_from_the_table_is_that_of_the_same_rows_in_memory(wood: tuple[Lake, Ledger]):
+    rows = rows_of(wood[0])
+    frame = read_all(rows).with_columns(
+        pl.lit(day_start(DAYS[0])).cast(pl.Datetime("us", "UTC")).alias("event_ts")
+    )
+    memory = replace(frame_rows().train, frame=frame)
+    first, second = (train_booster(one, rounds=15, seed=3) for one in (rows, memory))
+    assert first.categories == {"tree": ("elm", "oak")}
+    assert first.digest == second.digest
+    early = rows_of(wood[0], start=day_start("2023-01-01"), until=day_start("2023-02-01"))
+    with pytest.raises(UntrainableError, match="0 rows: there are none"):
+        train_booster(early)
+    text = replace(rows, categorical=())
+    with pytest.raises(FeatureTypeError, match="tree is String"):
+        train_booster(text)
 
 
 def test_the_newest_days_of_the_window_are_held_out(folder_wood: tuple[Lake, Ledger]):

@@ -2,6 +2,7 @@
 
 from assets.flights.domain import flights
 from assets.flights.models import CATEGORICAL, OBSERVED, SCHEDULE, training_set
+from lakeline.compute import Compute
 from lakeline.models.training import TrainedModel, TrainingSet
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
@@ -37,6 +38,7 @@ def delay_mlp_plan(seed: int) -> Plan:
     automation="manual",
     metric="brier",
     kinds=("torch", "mlflow"),
+    compute=Compute(gpu=1, memory="4Gi"),
 )
 def delay_mlp(train: TrainingSet, seed: int) -> TrainedModel:
     """Probability that a flight arrives more than 15 minutes late, as a network tells it: the booster's rival.

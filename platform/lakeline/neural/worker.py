@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import threading
 import time
@@ -86,12 +87,16 @@ def write_new(path: Path, text: str) -> None:
 
 
 def end_with_starter(lock: Path) -> None:
-    """End this process when nobody holds the lock any more: then whoever started the training is gone."""
+    """End this process when nobody holds the lock any more: then whoever started the training is gone.
+
+    The folder of the lock goes too: it holds rows, and may hold the keys of a bucket.
+    """
 
     def look() -> None:
         while True:
             try:
                 with FileLock(lock, timeout=0):
+                    shutil.rmtree(lock.parent, ignore_errors=True)
                     os._exit(1)
             except Timeout:
                 time.sleep(LOOK_S)
