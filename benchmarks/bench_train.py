@@ -230,6 +230,8 @@ def _memory(folder: Path, end: dt.datetime, _rounds: int) -> dict[str, Any]:
 
     with surrounded(report=note):
         train_network(table_rows(folder, end), replace(PLAN, epochs=8))
+    print("peaks", [round(one) for one in peaks])
+    print("memory of each epoch", [round(one) for one in peaks], flush=True)
     return {"first_epoch_peak_mib": peaks[0], "last_epoch_peak_mib": peaks[-1], "memory_growth": peaks[-1] / peaks[0]}  # fmt: skip
 
 

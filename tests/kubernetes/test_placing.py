@@ -84,7 +84,8 @@ def test_the_pod_is_as_declared_and_the_pod_of_the_run_stays_small(
     assert found
     assert found.metadata["placement"].value == f"pod {pod['metadata']['name']}"
     assert found.metadata["tills"].value == 2
-    assert found.metadata["dagster/row_count"].value == 2
+    # A schedule launches the last day, which has no sales.
+    assert found.metadata["dagster/row_count"].value == (0 if path == "schedule" else 2)
 
 
 def test_memory_is_named_where_it_was_the_reason_and_not_tried_again(stack: DagsterStack) -> None:

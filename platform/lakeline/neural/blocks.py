@@ -47,6 +47,10 @@ class Block:
         """Rows from ``start`` up to ``end``, without a copy."""
         return Block(self.codes_NC[start:end], self.numbers_NK[start:end], self.labels_N[start:end])
 
+    def copied(self) -> "Block":
+        """The same rows in memory of their own."""
+        return Block(self.codes_NC.clone(), self.numbers_NK.clone(), self.labels_N.clone())
+
     def picked(self, rows_N: Tensor) -> "Block":
         """The rows of these numbers, in their order."""
         return Block(self.codes_NC[rows_N], self.numbers_NK[rows_N], self.labels_N[rows_N])
@@ -107,8 +111,10 @@ class StreamedBlocks:
                 if sum(map(len, held)) >= max(self.buffer_rows, self.batch_rows):
                     mixed = _mixed(held, chance)
                     end = whole_batches(len(mixed), self.batch_rows)
+                    # Before the block is waited for: what it was made of goes, and the rest is no view that keeps it.
+                    held = [mixed.cut(end, len(mixed)).copied()]
                     yield mixed.cut(0, end)
-                    held = [mixed.cut(end, len(mixed))]
+                    del mixed
         if sum(map(len, held)):
             yield _mixed(held, chance)
 

@@ -68,7 +68,7 @@ class Plan:
     processes: int = 1
     buffer_rows: int = 131_072
     spill: bool = True
-    prefetch: int = 2
+    prefetch: int = 1
     checkpoint_steps: int = 500
     profile: bool = False
 
