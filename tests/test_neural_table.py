@@ -1,10 +1,10 @@
 """A network learns straight from an Iceberg table: the same rows as a frame, in an order that the seed alone decides."""
 
 import datetime as dt
-import gc
 import tempfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ require_torch()
 from lakeline.models.rows import FrameRows  # noqa: E402
 from lakeline.neural.blocks import Block, StreamedBlocks, encode_all, encoder  # noqa: E402
 from lakeline.neural.fitting import fit_encoding  # noqa: E402
+from lakeline.neural.loop import Loop  # noqa: E402
 from lakeline.neural.prefetching import Prefetched  # noqa: E402
 
 DAYS = [shift("2024-03-01", i) for i in range(12)]
@@ -283,23 +284,54 @@ def test_a_window_without_rows_is_refused(folder_wood: tuple[Lake, Ledger]):
         train_network(early, Plan())
 
 
-def test_values_made_ahead_come_in_order_and_errors_where_they_happened():
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as found:
+        yield found
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 3])
+def test_values_made_ahead_come_in_order_and_errors_where_they_happened(
+    ahead: int, pool: ThreadPoolExecutor
+):
     def numbers() -> Iterator[int]:
         yield from range(20)
         raise LookupError("broken file")
 
-    for ahead in (0, 1, 3):
-        seen = []
-        with pytest.raises(LookupError, match="broken file"):  # noqa: PT012 - it fails in the loop
-            for one in Prefetched(numbers(), ahead):
-                seen.append(one)  # noqa: PERF402 - what came before the error counts
-        assert seen == list(range(20))
+    seen = []
+    with pytest.raises(LookupError, match="broken file"):  # noqa: PT012 - it fails in the loop
+        for one in Prefetched(numbers(), ahead, pool):
+            seen.append(one)  # noqa: PERF402 - what came before the error counts
+    assert seen == list(range(20))
+    assert list(Prefetched(iter([]), ahead, pool)) == []
 
 
-def test_no_thread_is_left_when_its_user_stops_early():
-    before = threading.active_count()
-    for one in Prefetched(iter(range(10**6)), 2):
+def test_no_more_is_made_than_is_wanted(pool: ThreadPoolExecutor):
+    made: list[int] = []
+
+    def numbers() -> Iterator[int]:
+        for one in range(10**6):
+            made.append(one)
+            yield one
+
+    ahead = Prefetched(numbers(), 2, pool)
+    for one in ahead:
         if one == 3:
             break
-    gc.collect()
+    ahead.close()
+    ahead.close()
+    assert made in (list(range(length)) for length in (4, 5, 6, 7))
+    assert pool.submit(lambda: "free").result(5) == "free"
+
+
+def test_a_training_leaves_no_thread_however_it_ends(monkeypatch: pytest.MonkeyPatch):
+    before = threading.active_count()
+    train_network(frame_rows().train, plan(epochs=1))
+
+    def broken(_: Loop, __: Any, ___: int) -> None:
+        raise LookupError("broken step")
+
+    monkeypatch.setattr(Loop, "_step", broken)
+    with pytest.raises(LookupError, match="broken step"):
+        train_network(frame_rows().train, plan(epochs=1))
     assert threading.active_count() == before

@@ -9,6 +9,7 @@ Shapes: B rows of this process's part of a batch.
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -49,6 +50,8 @@ class Loop:
         steps: Steps of an epoch.
         checkpoints: None keeps none.
         tracer: None traces nothing.
+        kept: Name of the last checkpoint.
+        pool: The thread that makes blocks ready.
     """
 
     name: str
@@ -64,6 +67,7 @@ class Loop:
     checkpoints: "Checkpoints | None" = None
     tracer: "Tracer | None" = None
     kept: str | None = None
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "prefetch"))
     _losses: list[tuple[int, Tensor]] = field(default_factory=list)
 
     def run(self) -> None:
@@ -74,9 +78,10 @@ class Loop:
         """
         position = self.state.position
         self.progress.begin(position.step)
-        while position.epoch < self.plan.epochs and not self._is_enough():
-            self.epoch()
-            self._save()
+        with self.pool:
+            while position.epoch < self.plan.epochs and not self._is_enough():
+                self.epoch()
+                self._save()
         self.state.restore_best()
 
     def epoch(self) -> None:
@@ -102,7 +107,8 @@ class Loop:
         """The steps of an epoch that are still to be done; the time that was spent waiting for rows."""
         position, device = self.state.position, self.place.device
         blocks = self.blocks.epoch(self.plan.seed, position.epoch)
-        ahead = Prefetched((block.on(device) for block in blocks), self.plan.prefetch)
+        staged = (block.on(device) for block in blocks)
+        ahead = Prefetched(staged, self.plan.prefetch, self.pool)
         self.state.network.train()
         with closing(ahead):
             for number, (part, rows) in enumerate(self._batches(ahead)):

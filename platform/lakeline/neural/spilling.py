@@ -1,7 +1,7 @@
 """Encoded rows of a table in a file of this machine, so that only the first epoch reads, decodes and encodes the table.
 
-Reading the table costs a fifth of the processor time of training on it; reading what was encoded, a hundredth. The file has no
-name: it is gone with the process, however that ends. Where the disk has no room, every epoch reads the table.
+Reading and encoding the table takes a quarter of the processor time of training on it, reading what was encoded a tenth. The
+file has no name: it is gone with the process, however that ends. Where the disk has no room, every epoch reads the table.
 """
 
 import logging
