@@ -11,7 +11,7 @@ from torch import Tensor, nn
 STEP_S = 0.02
 
 
-class SlowNetwork(nn.Module):
+class SlowNetwork(nn.Module):  # type: ignore[misc, unused-ignore]
     """A linear layer over the numbers."""
 
     def __init__(self, *, sizes: Sequence[int], numbers: int) -> None:

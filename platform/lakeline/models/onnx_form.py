@@ -183,7 +183,7 @@ def _with_encoding(model: "NetworkModel") -> Any:
     amounts = [place for place, name in enumerate(model.features) if name not in model.categories]
     flagged = [model.features.index(name) for name in encoding.flagged]
 
-    class Whole(torch.nn.Module):
+    class Whole(torch.nn.Module):  # type: ignore[misc, unused-ignore]
         def __init__(self) -> None:
             super().__init__()
             self.network = model.native()

@@ -62,8 +62,8 @@ class Plan:
     patience: int = 3
     precision: Precision = "auto"
     compile: bool = False
-    # On two busy cores a step of the flights' network took 119 ms with two threads and 7 ms with one: its parts are too short
-    # to share, and each waits for the slower thread. See benchmarks/bench_train.py.
+    # With two threads a step of the flights' network took 7 ms where one took 9, on two free cores, and 105 to 202 ms where one
+    # took 7 to 9, on cores that others used too: each part of a step waits for the slower thread. See benchmarks/bench_train.py.
     threads: int = 1
     processes: int = 1
     buffer_rows: int = 131_072
