@@ -16,6 +16,7 @@ from lakeline.compute import Compute
 from lakeline.compute.declaration import size_of
 from lakeline.compute.errors import ComputeDeclarationError, NoGpuError, UnsendableResourceError
 from lakeline.compute.gpus import claimed
+from lakeline.compute.machine import gpu_names
 from lakeline.compute.pools import GPUS, NO_LIMIT, ensure_pools, limits_of, pool_of
 from lakeline.compute.processes import Limits, run_limited
 from lakeline.compute.task import Task, packed, unpacked
@@ -143,7 +144,7 @@ def test_pools_have_a_slot_for_each_gpu_and_for_what_an_asset_allows() -> None:
     assert [pool_of(*one) for one in declared.items()] == ["lakeline/a/one", GPUS, None, None]
     local = limits_of(declared, is_local=True)
     assert local["lakeline/a/one"] == 2
-    assert 1 <= local[GPUS] < NO_LIMIT
+    assert local[GPUS] == max(1, len(gpu_names()))
     assert limits_of(declared, is_local=False) == {"lakeline/a/one": 2, GPUS: NO_LIMIT}
     with dg.DagsterInstance.ephemeral() as instance:
         ensure_pools(instance, local)

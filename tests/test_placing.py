@@ -13,6 +13,7 @@ import dagster as dg
 import psutil
 import pytest
 
+from lakeline.compute.errors import WorkerLostError
 from lakeline.resource import Lakehouse
 from tests import placed_shop
 from tests.shop import FIRST, Run, published, run
@@ -50,6 +51,8 @@ def test_a_declared_asset_is_built_in_a_process_of_its_own(house: Lakehouse, not
     assert one.metadata["page"].value == "**two** tills"
     assert one.metadata["placement"].value == "a process of its own"
     assert one.metadata["declared"].value == "1 cpu, 1Gi"
+    assert one.metadata["cpu_s"].value > 0
+    assert one.metadata["peak_memory_mib"].value > 50
     assert one.metadata["dagster/row_count"].value == 2
     assert (one.tags or {})["dagster/data_version"]
     check = done.check("sales", "tills")
@@ -170,3 +173,15 @@ def patient(ask: Callable[[], str], *, for_s: float = 90) -> str:
                 return said
         time.sleep(0.1)
     raise TimeoutError
+
+
+def test_a_worker_whose_words_were_lost_has_built_nothing() -> None:
+    from lakeline.domain.node import node_of
+    from lakeline.domain.placing import concluded
+
+    node = node_of(placed_shop.sales)
+    heard = [{"kind": "usage", "cpu_s": 1.0, "wall_s": 2.0, "peak_rss_bytes": 1, "gpu_s": 0.0}]
+    heard[0] |= {"gpu_busy": None, "peak_gpu_bytes": 0}
+    context = dg.build_asset_context()
+    with pytest.raises(WorkerLostError, match="ended without a result"):
+        list(concluded(context, node, heard, {}, None))

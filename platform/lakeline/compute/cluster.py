@@ -1,6 +1,5 @@
 """The few requests to a Kubernetes API server that building in pods takes."""
 
-import contextlib
 import datetime as dt
 import json
 from collections.abc import Mapping
@@ -20,12 +19,12 @@ REQUEST_S = 30
 KEPT = dt.timedelta(hours=1)
 """How long an ended pod stays, for ``kubectl logs`` and ``kubectl describe``."""
 
-GONE, CONFLICT = 404, 409
+GONE, TOO_MANY, FIRST_OF_SERVER = 404, 429, 500
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A namespace of a cluster.
+    """A namespace of a cluster. What the API server refuses is `PodRefusedError`, and `ClusterUnreachableError` that it does not answer.
 
     Attributes:
         core: Kubernetes' ``CoreV1Api``, whose results are of any type that a request may have.
@@ -36,57 +35,26 @@ class Cluster:
     namespace: str
 
     def create(self, pod: Manifest, asset: str) -> None:
-        """Make a pod.
-
-        Raises:
-            PodRefusedError: The API server says no: a quota, an admission rule, a field that it does not take.
-            ClusterUnreachableError: It does not answer.
-        """
-        from kubernetes.client.exceptions import ApiException
-        from urllib3.exceptions import HTTPError
-
-        try:
-            self.core.create_namespaced_pod(self.namespace, pod, _request_timeout=REQUEST_S)
-        except ApiException as error:
-            raise PodRefusedError(asset, _message(error)) from error
-        except HTTPError as error:
-            raise ClusterUnreachableError(asset, str(error)) from error
+        """Make a pod. A quota, an admission rule or a field that it does not take may refuse it."""
+        self._ask("create_namespaced_pod", f"the pod of '{asset}'", body=pod)
 
     def pod(self, name: str) -> Manifest | None:
         """A pod as it is now; None if there is none."""
-        from kubernetes.client.exceptions import ApiException
-
-        try:
-            return self._object(self.core.read_namespaced_pod(name, self.namespace, _request_timeout=REQUEST_S))  # fmt: skip
-        except ApiException as error:
-            if error.status == GONE:
-                return None
-            raise
+        found = self._ask("read_namespaced_pod", f"to show pod {name}", name=name)
+        return None if found is None else self._object(found)
 
     def delete(self, name: str, *, grace_s: int | None = None) -> None:
         """Ask a pod to go; nothing if it is gone."""
-        from kubernetes.client.exceptions import ApiException
-
-        with contextlib.suppress(ApiException):
-            more = {} if grace_s is None else {"grace_period_seconds": grace_s}
-            self.core.delete_namespaced_pod(
-                name, self.namespace, _request_timeout=REQUEST_S, **more
-            )
+        more = {} if grace_s is None else {"grace_period_seconds": grace_s}
+        self._ask("delete_namespaced_pod", f"to delete pod {name}", name=name, **more)
 
     def run_pod(self, run_id: str) -> tuple[Manifest | None, Manifest]:
         """The pod of a Dagster run: a reference to it as an owner, and its spec; None and nothing for a run in no pod."""
-        found = self._list(f"dagster/run-id={run_id}")
-        own = [one for one in found if one["status"].get("phase") in {"Running", "Pending"}]
-        if not own:
-            return None, {}
-        metadata = own[0]["metadata"]
-        owner = {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "name": metadata["name"],
-            "uid": metadata["uid"],
-        }
-        return owner, own[0]["spec"]
+        for one in self._list(f"dagster/run-id={run_id}"):
+            if not is_ended(one):
+                named = {key: one["metadata"][key] for key in ("name", "uid")}
+                return {"apiVersion": "v1", "kind": "Pod", **named}, one["spec"]
+        return None, {}
 
     def builds(self) -> list[Manifest]:
         """Every pod that lakeline made, ended ones too."""
@@ -94,15 +62,30 @@ class Cluster:
 
     def why_waiting(self, name: str) -> str:
         """The newest warning among a pod's events; empty without."""
-        events = self.core.list_namespaced_event(
-            self.namespace, field_selector=f"involvedObject.name={name}", _request_timeout=REQUEST_S
-        ).items
-        warnings = [one for one in events if one.type == "Warning"]
-        return str(warnings[-1].message) if warnings else ""
+        of_pod = f"involvedObject.name={name},type=Warning"
+        found = self._ask("list_namespaced_event", f"to show events of pod {name}", field_selector=of_pod)  # fmt: skip
+        return str(found.items[-1].message) if found.items else ""
 
     def _list(self, selector: str) -> list[Manifest]:
-        found = self.core.list_namespaced_pod(self.namespace, label_selector=selector, _request_timeout=REQUEST_S)  # fmt: skip
+        found = self._ask("list_namespaced_pod", "to list pods", label_selector=selector)
         return [self._object(one) for one in found.items]
+
+    def _ask(self, request: str, what: str, **more: object) -> Any:
+        """The answer to a request; None where what it is about is gone."""
+        from kubernetes.client.exceptions import ApiException
+        from urllib3.exceptions import HTTPError
+
+        asked = {"namespace": self.namespace, "_request_timeout": REQUEST_S, **more}
+        try:
+            return getattr(self.core, request)(**asked)
+        except ApiException as error:
+            if error.status == GONE and "name" in more:
+                return None
+            if error.status == TOO_MANY or (error.status or 0) >= FIRST_OF_SERVER:
+                raise ClusterUnreachableError(_message(error)) from error
+            raise PodRefusedError(what, _message(error)) from error
+        except HTTPError as error:
+            raise ClusterUnreachableError(str(error)) from error
 
     def _object(self, found: Any) -> Manifest:
         return dict(self.core.api_client.sanitize_for_serialization(found))
@@ -141,7 +124,7 @@ def _connect(kubeconfig: str, context: str, namespace: str) -> Cluster:
         else:
             config.load_incluster_config(client_configuration=configuration)
     except (config.ConfigException, OSError) as error:
-        raise ClusterUnreachableError("", str(error)) from error
+        raise ClusterUnreachableError(str(error)) from error
     own = NAMESPACE_FILE.read_text().strip() if NAMESPACE_FILE.exists() else "default"
     return Cluster(client.CoreV1Api(client.ApiClient(configuration)), namespace or own)
 

@@ -83,21 +83,20 @@ class UnschedulableError(ComputeError):
 
 
 class PodRefusedError(ComputeError):
-    """The API server did not take a pod."""
+    """The API server does not do what it is asked."""
 
-    def __init__(self, asset: str, why: str) -> None:
-        super().__init__(f"Kubernetes refused the pod of '{asset}': {why}")
+    def __init__(self, what: str, why: str) -> None:
+        super().__init__(f"Kubernetes refused {what}: {why}")
 
 
 class ClusterUnreachableError(ComputeError):
-    """There is no API server where the deployment says."""
+    """There is no API server where the deployment says, or it does not answer."""
 
     can_retry = True
 
-    def __init__(self, asset: str, why: str) -> None:
-        whose = f"for '{asset}' " if asset else ""
+    def __init__(self, why: str) -> None:
         super().__init__(
-            f"The Kubernetes cluster {whose}cannot be reached: {why}. Outside a cluster set LAKELINE_PODS_KUBECONFIG; "
+            f"The Kubernetes cluster cannot be reached: {why}. Outside a cluster set LAKELINE_PODS_KUBECONFIG; "
             "to build on this machine set LAKELINE_COMPUTE=local."
         )
 

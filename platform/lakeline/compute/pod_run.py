@@ -4,22 +4,30 @@ import datetime as dt
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from lakeline.compute.cluster import Cluster
 from lakeline.compute.declaration import Compute
 from lakeline.compute.errors import (
+    ClusterUnreachableError,
     OutOfMemoryError,
     PreemptedError,
     UnschedulableError,
     WorkerLostError,
 )
-from lakeline.compute.pod_spec import Launch, pod_of
+from lakeline.compute.pod_spec import Launch, Manifest, pod_of
 from lakeline.compute.pod_state import PodState, state_of
 from lakeline.compute.profile import Pods
+from lakeline.errors import ComputeError
 
-LOOK_EVERY_S = 0.5
-SAY_EVERY_S = 60.0
+LOOK_EVERY_S, LOOK_AGAIN_S = 0.5, 5.0
+AWAY_S = 900.0
+"""How long an API server that does not answer is waited for while a pod is under way."""
+
+SAY_EVERY_S, QUIET_S = 60.0, 10.0
+"""Between two times that the same is said; and how long a pod may be made without its events being looked at."""
+
 LOGS_END_S = 15.0
 """Longest wait for the last lines of a pod that has ended."""
 
@@ -28,6 +36,19 @@ LOST_S = 20.0
 
 Follow = Callable[[str], None]
 """Hands on what a pod writes, by its name, until it ends."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BuiltInPods:
+    """How a build in pods ended.
+
+    Attributes:
+        names: The pods that it took, the last one to its end.
+        fault: What is wrong with that end; None where nothing is.
+    """
+
+    names: tuple[str, ...]
+    fault: ComputeError | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,11 +72,11 @@ class PodRun:
     again: Callable[[], None]
     _said: dict[str, float] = field(default_factory=dict)
 
-    def to_the_end(self, launch: Launch) -> list[str]:
-        """Build; gives the names of the pods that it took. A pod that is taken away is replaced if the asset may be interrupted.
+    def to_the_end(self, launch: Launch) -> BuiltInPods:
+        """Build. A pod that is taken away is replaced if the asset may be interrupted.
 
         Raises:
-            ComputeError: It could not be built; the class says why.
+            ComputeError: No pod came to its end; the class says why.
         """
         names: list[str] = []
         taken: list[str] = []
@@ -64,8 +85,7 @@ class PodRun:
             names.append(attempt.name)
             ended = self._build(attempt)
             if ended.kind != "taken":
-                _require_end(attempt, self.compute, ended)
-                return names
+                return BuiltInPods(names=tuple(names), fault=_fault(attempt, self.compute, ended))
             taken.append(ended.why)
             allowed = self.pods.preemptions if self.compute.spot else 0
             if len(taken) > allowed:
@@ -80,7 +100,8 @@ class PodRun:
         try:
             return self._wait(launch)
         except BaseException:
-            self.cluster.delete(launch.name)
+            with suppress(ComputeError):  # what ended the wait is what is to be told
+                self.cluster.delete(launch.name)
             raise
 
     def _wait(self, launch: Launch) -> PodState:
@@ -100,7 +121,7 @@ class PodRun:
             time.sleep(LOOK_EVERY_S)
 
     def _look(self, name: str) -> PodState:
-        pod = self.cluster.pod(name)
+        pod = self._patiently(name)
         if pod is None:
             return PodState(kind="taken", why="it is gone")
         state = state_of(pod)
@@ -112,28 +133,44 @@ class PodRun:
                 return PodState(kind="taken", why=state.why or "its node does not answer")
         return state
 
-    def _require_patience(self, launch: Launch, state: PodState, waited_s: float) -> None:
-        why = state.why or self.cluster.why_waiting(launch.name)
+    def _patiently(self, name: str) -> Manifest | None:
+        """A pod as it is now. An API server that is away for a while ends no training: the pod goes on without it."""
+        until = time.monotonic() + AWAY_S
+        while True:
+            try:
+                return self.cluster.pod(name)
+            except ClusterUnreachableError as error:
+                if time.monotonic() > until:
+                    raise
+                self._say_at_times(f"Pod {name} cannot be seen at present: {error}")
+                time.sleep(LOOK_AGAIN_S)
+
+    def _say_at_times(self, words: str) -> None:
+        """Tell the same at most once a minute."""
         now = time.monotonic()
-        if why and now - self._said.get(why, -SAY_EVERY_S) >= SAY_EVERY_S:
-            self._said[why] = now
-            self.say(f"Pod {launch.name} waits: {why}")
+        if now - self._said.get(words, -SAY_EVERY_S) >= SAY_EVERY_S:
+            self._said[words] = now
+            self.say(words)
+
+    def _require_patience(self, launch: Launch, state: PodState, waited_s: float) -> None:
+        why = state.why
+        if not why and waited_s > QUIET_S:
+            with suppress(ComputeError):  # events help, and may be forbidden
+                why = self.cluster.why_waiting(launch.name)
+        if why:
+            self._say_at_times(f"Pod {launch.name} waits: {why}")
         if state.is_hopeless or waited_s > self.pods.start_timeout_s:
             raise UnschedulableError(launch.asset, launch.name, why or "without a reason", waited_s)
 
 
-def _require_end(launch: Launch, compute: Compute, ended: PodState) -> None:
-    """Nothing where a pod ended well, or has told itself what failed.
-
-    Raises:
-        OutOfMemoryError, WorkerLostError: It did not.
-    """
+def _fault(launch: Launch, compute: Compute, ended: PodState) -> ComputeError | None:
+    """What is wrong with how a pod ended; None where it ended well."""
     if ended.kind == "memory":
         declared = compute.memory or "no limit of its own"
         seen = f"by its node at that limit (OOMKilled, pod {launch.name})"
-        raise OutOfMemoryError(launch.asset, declared, seen, "pod")
+        return OutOfMemoryError(launch.asset, declared, seen, "pod")
     if ended.kind == "failed":
         why = f", {ended.why}" if ended.why else ""
-        raise WorkerLostError(
-            launch.asset, "pod", f"{launch.name} ended with code {ended.code}{why}"
-        )
+        how = f"{launch.name} ended with code {ended.code}{why}"
+        return WorkerLostError(launch.asset, "pod", how)
+    return None

@@ -14,8 +14,6 @@ TAKEN_REASONS = frozenset({"Evicted", "Preempting", "NodeLost", "NodeShutdown", 
 HOPELESS = frozenset({"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull"})
 """What a container waits for and time alone does not bring."""
 
-OOM_CODE = 137
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodState:

@@ -27,7 +27,6 @@ class Task:
         placement: ``subprocess`` or ``kubernetes``.
         gpus: UUIDs of the GPUs that it holds.
         asks_gpu: Whether its asset asks for a GPU, held or not.
-        spot: Whether it may be interrupted.
     """
 
     asset: str
@@ -42,7 +41,6 @@ class Task:
     definitions: str = ""
     gpus: tuple[str, ...] = ()
     asks_gpu: bool = False
-    spot: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As a dictionary ready for JSON."""

@@ -87,49 +87,63 @@ def make_asset(
         raise DomainError(
             f"'{node.asset}' has automation='{settings.automation}'. Use {' or '.join(AUTOMATION)}."
         )
-    resources = frozenset({LAKEHOUSE, *resources})
     node.extras.update(
         compute=settings.compute,
         run=run,
         config=config,
-        resources=resources,
+        resources=frozenset({LAKEHOUSE, *resources}),
         owner=settings.owner,
         promise=settings.fresh,
         automation=settings.automation,
         rebuilds_on_code=settings.rebuilds_on_code,
     )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        asset: dg.AssetsDefinition = dg.asset(**_shown(node, settings), **_run_as(node, settings))(_body(node))  # fmt: skip
+    register(asset, node)
+    return asset
 
+
+def _body(node: Node) -> Callable[..., Any]:
     # Without a return annotation: Dagster would read an iterator's as an output type.
     def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
         with ended_by_interrupts(node.asset):
-            yield from placed(context, node, run)
+            yield from placed(context, node, node.extras["run"])
 
     body.__name__ = node.name
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        asset: dg.AssetsDefinition = dg.asset(
-            key=[node.domain, node.name],
-            description=inspect.getdoc(node.function),
-            group_name=f"{node.domain}_{node.layer}",
-            kinds=set(settings.kinds),
-            owners=[settings.owner],
-            tags={"domain": node.domain, "layer": node.layer, **dict(settings.tags)},
-            metadata=_metadata(node) | dict(settings.metadata),
-            partitions_def=settings.partitions if node.daily else None,
-            backfill_policy=dg.BackfillPolicy.single_run() if node.daily else None,
-            deps=[*(read.dep(reader_is_daily=node.daily) for read in node.reads), *settings.deps],
-            check_specs=_check_specs(node, settings),
-            code_version=node.code_version,
-            retry_policy=dg.RetryPolicy(max_retries=settings.retries) if settings.retries else None,
-            freshness_policy=_freshness(node, settings.fresh),
-            # Rows go to the lake, not through an IO manager.
-            dagster_type=dagster_nothing(),
-            required_resource_keys=set(resources),
-            pool=pool_of(node.asset, settings.compute),
-            config_schema={**config.to_fields_dict()} if config is not None else None,
-        )(body)
-    register(asset, node)
-    return asset
+    return body
+
+
+def _shown(node: Node, settings: Settings) -> dict[str, Any]:
+    """What people see of it, and where it stands in the graph."""
+    return {
+        "key": [node.domain, node.name],
+        "description": inspect.getdoc(node.function),
+        "group_name": f"{node.domain}_{node.layer}",
+        "kinds": set(settings.kinds),
+        "owners": [settings.owner],
+        "tags": {"domain": node.domain, "layer": node.layer, **dict(settings.tags)},
+        "metadata": _metadata(node) | dict(settings.metadata),
+        "deps": [*(read.dep(reader_is_daily=node.daily) for read in node.reads), *settings.deps],
+        "check_specs": _check_specs(node, settings),
+        "code_version": node.code_version,
+        "freshness_policy": _freshness(node, settings.fresh),
+    }
+
+
+def _run_as(node: Node, settings: Settings) -> dict[str, Any]:
+    """How it is run: over which partitions, with what, how often again, how many at once."""
+    config = node.extras["config"]
+    return {
+        "partitions_def": settings.partitions if node.daily else None,
+        "backfill_policy": dg.BackfillPolicy.single_run() if node.daily else None,
+        "retry_policy": dg.RetryPolicy(max_retries=settings.retries) if settings.retries else None,
+        # Rows go to the lake, not through an IO manager.
+        "dagster_type": dagster_nothing(),
+        "required_resource_keys": set(node.extras["resources"]),
+        "pool": pool_of(node.asset, settings.compute),
+        "config_schema": {**config.to_fields_dict()} if config is not None else None,
+    }
 
 
 def dagster_nothing() -> Any:

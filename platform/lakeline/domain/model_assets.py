@@ -95,7 +95,6 @@ class ModelAssets(DomainCore):
         policy = partial(
             policy_of, self.name, retrain_on=retrain_on, cooldown=cooldown, at_most=at_most
         )
-        rules = partial(gate_rules, metric=metric, holdout=holdout)
 
         def declare(function: Function) -> dg.AssetsDefinition:
             node = self._nodes.of_function(
@@ -107,14 +106,10 @@ class ModelAssets(DomainCore):
                 more=(learning,),
                 deps=settings.get("deps", ()),
             )
-            gate = rules(node.asset)
+            gate = gate_rules(node.asset, metric=metric, holdout=holdout)
+            retrain = policy(model=node.asset, gate=gate)
+            node.extras.update(learning=learning, gate=gate, evaluation=plan, retrain=retrain)
             require_slices(node.asset, plan, node.reads[0].node.columns)
-            node.extras.update(
-                learning=learning,
-                gate=gate,
-                evaluation=plan,
-                retrain=policy(model=node.asset, gate=gate),
-            )
             return self._add_model(node, self._settings(node.asset, kinds, MODEL_CHECKS, settings))
 
         return declare

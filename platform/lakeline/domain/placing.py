@@ -6,6 +6,7 @@ or the command line. Dagster's own way, a tag that the executor reads, is lost o
 
 import inspect
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from lakeline.compute.errors import OutOfMemoryError, WorkerLostError
 from lakeline.compute.gpus import claimed
 from lakeline.compute.pools import ensure_pools, limits_of
 from lakeline.compute.processes import Ending, Limits, run_limited
+from lakeline.compute.sizing import Seen, advice
 from lakeline.compute.task import Task, packed
 from lakeline.domain.build import as_failure, window_of
 from lakeline.domain.location import location_of
@@ -25,6 +27,7 @@ from lakeline.domain.node import Node
 from lakeline.domain.remote import Message, events_of, raise_failure
 from lakeline.domain.results import skipped
 from lakeline.domain.selection import to_build
+from lakeline.errors import ComputeError
 from lakeline.lake.partitions import WHOLE
 
 if TYPE_CHECKING:
@@ -102,32 +105,60 @@ def _in_process(context: dg.AssetExecutionContext, node: Node, compute: Compute)
         notes.append(said)
         context.log.info("%s", said)
 
-    sent = packed(node.asset, {key: getattr(context.resources, key) for key in node.extras["resources"]})  # fmt: skip
+    held = {key: getattr(context.resources, key) for key in node.extras["resources"]}
+    given = {"placement": "subprocess", "asks_gpu": compute.gpus > 0}
     with claimed(compute, node.asset, Path(house.locks) / "gpus", note=note) as gpus:
-        task = task_of(context, node, placement="subprocess", gpus=gpus, asks_gpu=compute.gpus > 0, spot=compute.spot, resources=sent)  # fmt: skip
+        task = task_of(context, node, gpus=gpus, resources=packed(node.asset, held), **given)
         ending, messages = _run(context, task, compute)
-    also = {"placement": "a process of its own", "declared": str(compute)}
+    also = {"placement": "a process of its own"}
     also |= {"placement_note": "; ".join(notes)} if notes else {}
     also |= {"gpu": ", ".join(gpus)} if gpus else {}
-    yield from concluded(context, node.asset, messages, also)
-    _require_end(node.asset, compute, ending)
+    fault = _fault(node.asset, compute, ending)
+    yield from concluded(context, node, messages, also, fault)
 
 
 def concluded(
     context: dg.AssetExecutionContext,
-    asset: str,
+    node: Node,
     messages: Sequence[Message],
     also: Mapping[str, Any],
+    fault: ComputeError | None,
 ) -> Iterator[Any]:
     """What a worker told, as this run's events, with what it used; fails as the worker did.
 
+    Args:
+        context: Of the step.
+        node: The asset.
+        messages: Of the worker, in order.
+        also: Shown with the materialization.
+        fault: What is wrong with how the worker ended; where it has failed by itself, its own words are better.
+
     Raises:
         dagster.Failure, RemoteError: The body failed.
+        ComputeError: The worker did not end well, or nothing came of it.
     """
-    peak = max((one["peak_rss_bytes"] for one in messages if one["kind"] == "usage"), default=0)
-    shown = {**also, "peak_memory_mib": round(peak / 2**20)} if peak else also
-    yield from events_of(context, asset, messages, shown)
-    raise_failure(asset, messages)
+    yield from events_of(context, node.asset, messages, {**also, **used(node, messages)})
+    raise_failure(node.asset, messages)
+    if fault is not None:
+        raise fault
+    if not any(one["kind"] in {"result", "skipped"} for one in messages):
+        raise WorkerLostError(
+            node.asset, "worker", "ended without a result, so its last words were lost"
+        )
+
+
+def used(node: Node, messages: Sequence[Message]) -> dict[str, Any]:
+    """What was declared and what a worker says that it used, for the UI; with advice where the two are far apart."""
+    compute: Compute = node.extras["compute"]
+    shown: dict[str, Any] = {"declared": str(compute)}
+    for one in (one for one in messages if one["kind"] == "usage"):
+        shown |= {"cpu_s": one["cpu_s"], "peak_memory_mib": round(one["peak_rss_bytes"] / 2**20)}
+        if one["gpu_s"]:
+            shown |= {"gpu_s": one["gpu_s"], "gpu_busy": one["gpu_busy"], "peak_gpu_memory_mib": round(one["peak_gpu_bytes"] / 2**20)}  # fmt: skip
+        cores = one["cpu_s"] / max(one["wall_s"], 1e-3)
+        seen = Seen(peak_rss_bytes=one["peak_rss_bytes"], cores=cores, gpu_busy=one["gpu_busy"])
+        shown |= {"size": "; ".join(said)} if (said := advice(compute, seen)) else {}
+    return shown
 
 
 def _run(
@@ -146,27 +177,29 @@ def _run(
         context_injector=PipesTempFileContextInjector(),
         message_reader=PipesTempFileMessageReader(),
     ) as session:
-        env = {**os.environ, **_visible(task.gpus), **_path(), **session.get_bootstrap_env_vars()}
+        env = {
+            **os.environ,
+            **_visible(task.gpus),
+            **_path(),
+            **session.get_bootstrap_env_vars(),
+        }
         ending = run_limited([sys.executable, "-m", WORKER], env=env, limits=limits)
     return ending, session.get_custom_messages()
 
 
-def _require_end(asset: str, compute: Compute, ending: Ending) -> None:
-    """Nothing where a worker ended well.
-
-    Raises:
-        OutOfMemoryError, WorkerLostError: It did not.
-    """
-    what_ran = "process"
+def _fault(asset: str, compute: Compute, ending: Ending) -> ComputeError | None:
+    """What is wrong with how a process ended; None where it ended well."""
     if ending.reason == "memory":
         seen = f"when it held {ending.peak_bytes / 2**20:,.0f} MiB"
-        raise OutOfMemoryError(asset, str(compute.memory), seen, what_ran)
+        return OutOfMemoryError(asset, str(compute.memory), seen, "process")
+    if ending.code == -signal.SIGKILL:
+        how = "was ended by signal 9, as the system does when the machine runs out of memory"
+        return WorkerLostError(asset, "process", how)
     if ending.code < 0:
-        how = f"was ended by signal {-ending.code}"
-        how += ", as the system does when the machine runs out of memory" if ending.code == -9 else ""  # fmt: skip
-        raise WorkerLostError(asset, what_ran, how)
+        return WorkerLostError(asset, "process", f"was ended by signal {-ending.code}")
     if ending.code:
-        raise WorkerLostError(asset, what_ran, f"ended with code {ending.code}, see its stderr")
+        return WorkerLostError(asset, "process", f"ended with code {ending.code}, see its stderr")
+    return None
 
 
 def _visible(gpus: Sequence[str]) -> dict[str, str]:

@@ -3,14 +3,13 @@
 import datetime as dt
 import functools
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from lakeline.compute.cluster import Cluster, connect, has_been_kept, is_ended, name_of, run_of
 from lakeline.compute.declaration import Compute
-from lakeline.compute.errors import WorkerLostError
 from lakeline.compute.pod_run import PodRun
 from lakeline.compute.pod_spec import Launch, pod_name
 from lakeline.domain.node import Node
@@ -29,59 +28,46 @@ def in_pod(context: dg.AssetExecutionContext, node: Node, compute: Compute) -> I
     from dagster_k8s.pipes import PipesK8sPodLogsMessageReader
 
     house: Lakehouse = context.resources.lakehouse
-    cluster = connect(house.pods)
+    cluster, reader = connect(house.pods), PipesK8sPodLogsMessageReader()
     sweep(cluster, context.instance)
-    reader = PipesK8sPodLogsMessageReader()
-    task = task_of(
-        context, node, placement="kubernetes", asks_gpu=compute.gpus > 0, spot=compute.spot
-    )
-    lost: WorkerLostError | None = None
+    task = task_of(context, node, placement="kubernetes", asks_gpu=compute.gpus > 0)
     with open_pipes_session(
         context=context,
         extras={"task": task.to_json()},
         context_injector=PipesEnvContextInjector(),
         message_reader=reader,
     ) as session:
-        heard_before = 0
-
-        def again() -> None:
-            nonlocal heard_before
-            heard_before = len(session.get_custom_messages())
-
+        # What a pod said that was taken away is said again by the one in its place.
+        stale = [0]
         work = PodRun(
             cluster=cluster,
             pods=house.pods,
             compute=compute,
             say=functools.partial(context.log.info, "%s"),
             follow=functools.partial(_follow, reader, context, cluster),
-            again=again,
+            again=lambda: stale.append(len(session.get_custom_messages())),
         )
-        owner, twin = cluster.run_pod(context.run.run_id)
-        name = pod_name(node.asset, uuid.uuid4().hex[:6])
-        launch = Launch(
-            name=name,
-            asset=node.asset,
-            run_id=context.run.run_id,
-            command=[PYTHON, "-m", WORKER],
-            env=session.get_bootstrap_env_vars(),
-            owner=owner,
-            twin=twin,
-        )
-        try:
-            names = work.to_the_end(launch)
-        except WorkerLostError as error:
-            # A worker that failed has said why in better words.
-            lost, names = error, [name]
-        messages = session.get_custom_messages()[heard_before:]
-    also = {"placement": f"pod {names[-1]}", "declared": str(compute)}
-    also |= (
-        {"placement_note": f"{len(names) - 1} pods before it were taken away"}
-        if len(names) > 1
-        else {}
+        done = work.to_the_end(_launch(context, node, cluster, session.get_bootstrap_env_vars()))
+        messages = session.get_custom_messages()[stale[-1] :]
+    also = {"placement": f"pod {done.names[-1]}"}
+    if before := len(done.names) - 1:
+        also["placement_note"] = f"{before} pods before it were taken away"
+    yield from concluded(context, node, messages, also, done.fault)
+
+
+def _launch(
+    context: dg.AssetExecutionContext, node: Node, cluster: Cluster, env: Mapping[str, str]
+) -> Launch:
+    owner, twin = cluster.run_pod(context.run.run_id)
+    return Launch(
+        name=pod_name(node.asset, uuid.uuid4().hex[:6]),
+        asset=node.asset,
+        run_id=context.run.run_id,
+        command=[PYTHON, "-m", WORKER],
+        env=env,
+        owner=owner,
+        twin=twin,
     )
-    yield from concluded(context, node.asset, messages, also)
-    if lost is not None:
-        raise lost
 
 
 def _follow(reader: Any, context: dg.AssetExecutionContext, cluster: Cluster, pod: str) -> None:

@@ -77,40 +77,38 @@ class SearchAssets(DomainCore):
         def declare(function: Function) -> dg.AssetsDefinition:
             name = f"{self.name}/{function.__name__}"
             _require(name, searched, trials=trials, folds=folds, fold_days=fold_days)
-            plan = SearchPlan(
-                model=searched,
-                search=Search(
-                    name=name,
-                    dimensions=dimensions(name, space),
-                    trials=trials,
-                    seconds=duration(budget).total_seconds(),
-                    metric=metric_named(metric or searched.extras["gate"].metric).name,
-                    seed=seed,
-                    is_pruning=prune,
-                ),
-                folds=folds,
-                fold_days=fold_days,
+            search = Search(
+                name=name,
+                dimensions=dimensions(name, space),
+                trials=trials,
+                seconds=duration(budget).total_seconds(),
+                metric=metric_named(metric or searched.extras["gate"].metric).name,
+                seed=seed,
+                is_pruning=prune,
             )
-            node = self._nodes.of_function(
-                function,
-                layer="models",
-                reads=searched.reads,
-                daily=False,
-                given=(),
-                more=(plan.search, plan.folds, plan.fold_days, searched.code_version),
-                deps=settings.get("deps", ()),
-            )
-            node.extras["search"] = plan
-            given = {"automation": "manual", **settings}
-            asset = make_asset(
-                node,
-                self._settings(node.asset, kinds, (), given),
-                lambda context: build_search(context, node),
-            )
-            self.assets.append(asset)
-            return asset
+            plan = SearchPlan(model=searched, search=search, folds=folds, fold_days=fold_days)
+            return self._add_search(function, plan, kinds, {"automation": "manual", **settings})
 
         return declare
+
+    def _add_search(
+        self, function: Function, plan: SearchPlan, kinds: Sequence[str], settings: dict[str, Any]
+    ) -> dg.AssetsDefinition:
+        """The asset of a search."""
+        node = self._nodes.of_function(
+            function,
+            layer="models",
+            reads=plan.model.reads,
+            daily=False,
+            given=(),
+            more=(plan.search, plan.folds, plan.fold_days, plan.model.code_version),
+            deps=settings.get("deps", ()),
+        )
+        node.extras["search"] = plan
+        run = lambda context: build_search(context, node)  # noqa: E731 - binds the node
+        asset = make_asset(node, self._settings(node.asset, kinds, (), settings), run)
+        self.assets.append(asset)
+        return asset
 
 
 def _require(search: str, model: Node, **limits: int) -> None:

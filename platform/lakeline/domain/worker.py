@@ -19,7 +19,8 @@ from lakeline.compute.processes import end_with_parent
 from lakeline.compute.task import Task, unpacked
 from lakeline.compute.usage import sampling
 from lakeline.domain.node import nodes
-from lakeline.domain.remote import RemoteContext, failure_message, message_of
+from lakeline.domain.remote import Message, RemoteContext, failure_message, message_of
+from lakeline.meter import Meter
 
 if TYPE_CHECKING:
     from dagster_pipes import PipesContext
@@ -39,15 +40,30 @@ def main() -> int:
         try:
             # In a pod the cluster has chosen the GPUs, and shows no others.
             gpus = task.gpus or (gpu_names() if task.asks_gpu else ())
-            with _logging_to(pipes), sampling(task.placement, gpus) as usage:
+            with _logging_to(pipes), sampling(task.placement, gpus):
+                meter = Meter()
                 _build(pipes, task)
+                pipes.report_custom_message(_usage(meter))
         except Exception as error:  # noqa: BLE001 - whatever a function raises is told to the run, in its own words
             text = traceback.format_exc()
             sys.stderr.write(text)
             pipes.report_custom_message(failure_message(error, text))
             return FAILED
-        pipes.report_custom_message({"kind": "usage", "peak_rss_bytes": usage.peak_rss_bytes})
     return 0
+
+
+def _usage(meter: Meter) -> Message:
+    """What the whole build used."""
+    cost = meter.cost()
+    return {
+        "kind": "usage",
+        "wall_s": (cost.ended_ts - cost.started_ts).total_seconds(),
+        "cpu_s": round(cost.cpu_s, 2),
+        "peak_rss_bytes": cost.peak_rss_bytes,
+        "gpu_s": round(cost.gpu_s, 2),
+        "gpu_busy": cost.gpu_busy,
+        "peak_gpu_bytes": cost.peak_gpu_bytes,
+    }
 
 
 def _build(pipes: "PipesContext", task: Task) -> None:
