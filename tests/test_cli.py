@@ -474,6 +474,34 @@ def test_doctor_warns_of_partitions_to_build_again(moved):
     assert "built from versions that have changed since" in shown.line("warn ledger")
 
 
+def test_doctor_fails_where_dagster_refuses_the_definitions(tmp_path, monkeypatch):
+    module = """
+import dagster as dg
+from resources import build_resources, load_settings
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["a"]))
+def letters(): ...
+
+@dg.asset(partitions_def=dg.StaticPartitionsDefinition(["1"]))
+def digits(): ...
+
+defs = dg.Definitions(
+    [letters, digits],
+    jobs=[dg.define_asset_job("both")],
+    resources=build_resources(load_settings()),
+)
+"""
+    (tmp_path / "refused_by_dagster.py").write_text(module)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.dg.project]\ncode_location_target_module = "refused_by_dagster"\n'
+    )
+    monkeypatch.setenv(f"{PREFIX}STATE", str(tmp_path / "state"))
+    done = CliRunner().invoke(main, ["--project", str(tmp_path), "doctor"])
+    assert done.exit_code == 1
+    assert "are refused by Dagster" in done.output
+    assert "both" in done.output
+
+
 def test_doctor_fails_where_the_catalog_does_not_answer(tmp_path, monkeypatch):
     monkeypatch.setenv(f"{PREFIX}CATALOG_URI", "postgresql://me:secret@127.0.0.1:1/lake")
     done = CliRunner(env={f"{PREFIX}STATE": str(tmp_path)}).invoke(

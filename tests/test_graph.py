@@ -14,9 +14,7 @@ SNAPSHOT = Path(__file__).parent / "graph.txt"
 
 def graph() -> str:
     """The graph as text, an asset a paragraph."""
-    found = definitions.defs()
-    definitions_ = found if isinstance(found, dg.Definitions) else found.get_definitions()
-    assets = definitions_.resolve_asset_graph()
+    assets = definitions.defs().resolve_asset_graph()
     keys = sorted(assets.get_all_asset_keys(), key=lambda key: key.to_user_string())
     return "\n".join("\n".join(_lines(assets.get(key))) + "\n" for key in keys)
 
@@ -54,6 +52,10 @@ def _promise(policy) -> str:
 
 def test_the_graph_is_as_reviewed() -> None:
     assert graph() == SNAPSHOT.read_text(), "to take the graph as it is: python -m tests.test_graph"
+
+
+def test_dagster_serves_the_whole_code_location() -> None:
+    dg.Definitions.validate_loadable(definitions.defs())
 
 
 def test_every_asset_belongs_to_one_of_five_layers() -> None:

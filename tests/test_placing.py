@@ -51,8 +51,8 @@ def test_a_declared_asset_is_built_in_a_process_of_its_own(house: Lakehouse, not
     assert one.metadata["page"].value == "**two** tills"
     assert one.metadata["placement"].value == "a process of its own"
     assert one.metadata["declared"].value == "1 cpu, 1Gi"
-    assert one.metadata["cpu_s"].value > 0
-    assert one.metadata["peak_memory_mib"].value > 50
+    assert float(str(one.metadata["cpu_s"].value)) > 0
+    assert float(str(one.metadata["peak_memory_mib"].value)) > 50
     assert one.metadata["dagster/row_count"].value == 2
     assert (one.tags or {})["dagster/data_version"]
     check = done.check("sales", "tills")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lakeline.domain.node import nodes
+from lakeline.domain.node import nodes, nodes_of
 from lakeline.domain.retraining import RetrainingError, TriggerError, policy_of, require_triggers
 from lakeline.errors import DomainError, EvaluationError
 from lakeline.freshness.promise import parse_promise
@@ -163,16 +163,16 @@ def test_the_fingerprint_of_inputs_is_that_of_their_versions_in_any_order():
 
 
 def triggers(*retrain_on: Any, **settings: Any) -> None:
-    mill(World(settings={"retrain_on": list(retrain_on), **settings}))
-    require_triggers({name: node for name, node in nodes().items() if name.startswith("mill/")})
+    domain = mill(World(settings={"retrain_on": list(retrain_on), **settings}))
+    require_triggers(nodes_of(domain.assets))
 
 
 def test_a_model_may_watch_a_report_of_its_own_scores():
-    mill(World())
+    domain = mill(World())
     policy: Retrain = nodes()[MODEL].extras["retrain"]
     assert policy.on == (("mill/drift", ""), ("mill/quality", "brier"))
     assert policy.holdout == 14 * DAY
-    require_triggers({name: node for name, node in nodes().items() if name.startswith("mill/")})
+    require_triggers(nodes_of(domain.assets))
 
 
 @pytest.mark.parametrize(
@@ -201,9 +201,8 @@ def test_a_model_that_watches_what_cannot_be_is_refused_when_the_domain_loads(wa
     def silent(samples: object) -> None:
         """Checks nothing."""
 
-    of_mill = {name: node for name, node in nodes().items() if name.startswith("mill/")}
     with pytest.raises(TriggerError, match=told):
-        require_triggers(of_mill)
+        require_triggers(nodes_of(domain.assets))
 
 
 @pytest.mark.parametrize(

@@ -51,14 +51,29 @@ def examine(start: Path | None) -> Iterator[Finding]:
             status="fail", subject="definitions", said="cannot be loaded", todo=str(error)
         )
         return
-    count_assets = len(project.definitions.resolve_asset_graph().executable_asset_keys)
-    yield Finding(
-        status="ok",
-        subject="definitions",
-        said=f"{place.module} in {place.root}, {count(count_assets, 'asset')}",
-    )
+    yield _loadable(project)
     for check in (_settings, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement, features):
         yield from _guarded(check, project)
+
+
+def _loadable(project: "Project") -> Finding:
+    """Whether Dagster takes the definitions: it resolves jobs and sensors' targets only when it serves them."""
+    import dagster as dg
+
+    place = project.place
+    try:
+        dg.Definitions.validate_loadable(project.definitions)
+    except dg.DagsterError as error:
+        said = " ".join(str(one) for one in (error, error.__cause__) if one is not None)
+        return Finding(
+            status="fail", subject="definitions", said="are refused by Dagster", todo=said
+        )
+    assets = len(project.definitions.resolve_asset_graph().executable_asset_keys)
+    return Finding(
+        status="ok",
+        subject="definitions",
+        said=f"{place.module} in {place.root}, {count(assets, 'asset')}",
+    )
 
 
 def _guarded(

@@ -68,7 +68,8 @@ def reconcile_sensor(
 
     @dg.sensor(
         name=name,
-        target=mine,
+        # Not target=: Dagster would make one job of it, and it refuses one over two calendars.
+        asset_selection=dg.AssetSelection.assets(*mine),
         default_status=dg.DefaultSensorStatus.RUNNING
         if is_running
         else dg.DefaultSensorStatus.STOPPED,
