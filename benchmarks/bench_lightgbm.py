@@ -1,13 +1,13 @@
 """From an Iceberg table to a booster, against LightGBM alone on the same rows in memory: time and memory.
 
-*table* is ``train_booster`` straight from the table, in Arrow batches. *asset* is what a model asset does, whose rows also
-judge the model: read them all, sort them, keep those known in time, train. *plain* gets the very matrix and labels of
-*table* as NumPy arrays and calls ``lgb.train`` with the same parameters; its trees must be those of *table*. Each runs in
-fresh processes, in turn; imports are left out of the time, and the memory is the most that the process had. Processor time
-is told beside the time, which other processes stretch.
+*table* is ``train_booster`` straight from the table. *asset* is what a model asset does: the same, and it reads the days
+after, which judge the model. *plain* gets the very matrix and labels of *table* as NumPy arrays and calls ``lgb.train`` with
+the same parameters; its trees must be those of the others. Each runs in fresh processes, in turn; imports are left out of the
+time, and the memory is the most that the process had. Processor time is told beside the time, which other processes stretch.
 """
 
 import argparse
+import datetime as dt
 import hashlib
 import logging
 import statistics
@@ -17,16 +17,13 @@ import time
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from benchmarks.harness import Measured, measure, ratio, report
 from benchmarks.learning_table import FIRST, LEARNING, TABLE, build, open_lake
-from lakeline.window import day_start
+from lakeline.window import Window, day_start
 
-if TYPE_CHECKING:
-    import datetime as dt
-
-ROUNDS, DAYS, ROWS_A_DAY, TREES, SEED = 5, 60, 20_000, 100, 7
+ROUNDS, DAYS, JUDGED_DAYS, ROWS_A_DAY, TREES, SEED = 5, 60, 14, 20_000, 100, 7
 MOST_TIME, MOST_MEMORY = 1.15, 1.3
 
 
@@ -40,7 +37,8 @@ def main() -> int:
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory(prefix="bench-lightgbm-") as scratch:
         folder = Path(scratch)
-        end = build(folder, days=DAYS, rows_a_day=asked.rows_a_day)
+        judged = build(folder, days=DAYS + JUDGED_DAYS, rows_a_day=asked.rows_a_day)
+        end = judged - dt.timedelta(days=JUDGED_DAYS)
         measure(_write_arrays, folder, end)
         arms: dict[str, Callable[[], Measured]] = {
             "table": lambda: measure(_table, folder, end),
@@ -58,7 +56,7 @@ def main() -> int:
     return _report(runs, DAYS * asked.rows_a_day)
 
 
-def _table(folder: Path, end: "dt.datetime") -> dict[str, Any]:
+def _table(folder: Path, end: dt.datetime) -> dict[str, Any]:
     """From the table in batches."""
     _import_all()
     from lakeline.models.booster import train_booster
@@ -66,27 +64,30 @@ def _table(folder: Path, end: "dt.datetime") -> dict[str, Any]:
 
     spent = _Spent()
     table = open_lake(folder).load(TABLE)
-    rows = TableRows.of(table, LEARNING, start=day_start(FIRST), until=end)
+    rows = TableRows.of(table, LEARNING, window=Window(start=day_start(FIRST), end=end), until=end)
     model = train_booster(rows, rounds=TREES, seed=SEED)
     return spent.so_far(model.payload.decode())
 
 
-def _asset(folder: Path, end: "dt.datetime") -> dict[str, Any]:
-    """What a run of a model asset does between opening its training set and having its model."""
+def _asset(folder: Path, end: dt.datetime) -> dict[str, Any]:
+    """What a run of a model asset does between opening its training set and knowing how good its model is."""
     _import_all()
-    from lakeline.lake.read import scan_polars
     from lakeline.models.booster import train_booster
-    from lakeline.models.trial import labelled_rows, learn_until
-    from lakeline.window import Window
+    from lakeline.models.table_rows import TableRows
+    from lakeline.models.trial import attempt
 
     spent = _Spent()
-    table = open_lake(folder).load(TABLE)
-    window = Window(start=day_start(FIRST), end=end)
-    frame = scan_polars(table, window, columns=LEARNING.columns).collect()
-    whole = labelled_rows(frame, LEARNING, window.start, end)
-    del frame
-    model = train_booster(learn_until(whole, LEARNING, end), rounds=TREES, seed=SEED)
-    return spent.so_far(model.payload.decode())
+    table, judged = open_lake(folder).load(TABLE), end + dt.timedelta(days=JUDGED_DAYS)
+    window = Window(start=day_start(FIRST), end=judged)
+    trial = attempt(
+        "bench/booster",
+        lambda rows, seed: train_booster(rows, rounds=TREES, seed=seed),
+        TableRows.of(table, LEARNING, window=window, until=end),
+        TableRows.of(table, LEARNING, window=window, until=judged).after(end),
+        schedule=(),
+        seed=SEED,
+    )
+    return spent.so_far(trial.model.payload.decode())
 
 
 def _plain(folder: Path) -> dict[str, Any]:
@@ -113,14 +114,16 @@ def _plain(folder: Path) -> dict[str, Any]:
     return spent.so_far(trained.model_to_string(num_iteration=-1))
 
 
-def _write_arrays(folder: Path, end: "dt.datetime") -> None:
+def _write_arrays(folder: Path, end: dt.datetime) -> None:
     import numpy as np
 
     from lakeline.models.matrix import learned
     from lakeline.models.table_rows import TableRows
 
     table = open_lake(folder).load(TABLE)
-    rows = learned(TableRows.of(table, LEARNING, start=day_start(FIRST), until=end))
+    rows = learned(
+        TableRows.of(table, LEARNING, window=Window(start=day_start(FIRST), end=end), until=end)
+    )
     np.save(folder / "matrix.npy", rows.matrix_ND)
     np.save(folder / "labels.npy", rows.labels_N)
 
@@ -163,11 +166,12 @@ def _report(runs: dict[str, list[Measured]], rows: int) -> int:
         figures[f"{prefix}time_ratio"] = ratio(times[name], times["plain"])
         figures[f"{prefix}cpu_ratio"] = ratio(spent[name], spent["plain"])
         figures[f"{prefix}memory_ratio"] = ratio(peaks[name], peaks["plain"])
-    trees = {one.value["sha"] for name in ("table", "plain") for one in runs[name]}
+    trees = {one.value["sha"] for done in runs.values() for one in done}
     figures["is_same_trees"] = len(trees) == 1
-    reach = {"time_ratio": f"<= {MOST_TIME}", "memory_ratio": f"<= {MOST_MEMORY}", "is_same_trees": "the same trees"}  # fmt: skip
-    is_fast, is_small = figures["time_ratio"] <= MOST_TIME, figures["memory_ratio"] <= MOST_MEMORY
-    return report("lightgbm", figures, reach, met=is_fast and is_small and figures["is_same_trees"])
+    most = {"time_ratio": MOST_TIME, "memory_ratio": MOST_MEMORY, "asset_memory_ratio": MOST_MEMORY}
+    reach = {**{name: f"<= {one}" for name, one in most.items()}, "is_same_trees": "the same trees"}
+    is_met = all(figures[name] <= one for name, one in most.items()) and figures["is_same_trees"]
+    return report("lightgbm", figures, reach, met=is_met)
 
 
 if __name__ == "__main__":

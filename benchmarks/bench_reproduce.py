@@ -22,7 +22,8 @@ from lakeline.contract import Contract, column
 from lakeline.domain import Daily, Domain
 from lakeline.domain.node import node_of
 from lakeline.models.booster import train_booster
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.rows import Rows
+from lakeline.models.training import TrainedModel
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
 from lakeline.resource import Lakehouse
@@ -110,7 +111,7 @@ def press(world: World) -> Domain:
         known="known_ts",
         schedule=("noise",),
     )
-    def breaks(train: TrainingSet, seed: int) -> TrainedModel:
+    def breaks(train: Rows, seed: int) -> TrainedModel:
         """Probability that a machine breaks."""
         return train_booster(train, seed=seed)
 
@@ -124,7 +125,7 @@ def press(world: World) -> Domain:
             "mlflow",
         ),  # a kind "torch" is built in a process of its own, which must find this domain
     )
-    def breaks_network(train: TrainingSet, seed: int) -> TrainedModel:
+    def breaks_network(train: Rows, seed: int) -> TrainedModel:
         """Probability that a machine breaks, by a small network."""
         return train_network(train, Plan(seed=seed, epochs=3, config={"hidden": [32]}))
 

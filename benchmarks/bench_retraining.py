@@ -29,7 +29,7 @@ from benchmarks.harness import report
 from lakeline.models.comparison import compare
 from lakeline.models.gate import Contender, GateDecision, judge
 from lakeline.models.training import TrainedModel, TrainingSet
-from lakeline.models.trial import attempt, labelled_rows, learn_until, split_at
+from lakeline.models.trial import attempt, labelled_rows, learn_until, parted, split_at
 
 if TYPE_CHECKING:
     import numpy as np
@@ -310,17 +310,13 @@ def tried(
 ) -> tuple[GateDecision, Contender | None, dict[str, float]]:
     """A challenger trained and judged as the asset does it: the decision, who serves if it won, and what it promised."""
     rules, learning = world.node.extras["gate"], world.learning
-    judged = (
-        learning if champion is None else replace(learning, schedule=())
-    )  # the first alone needs a baseline
-    until = split_at(whole, rules, champion.learned_until if champion else None)
+    schedule = learning.schedule if champion is None else ()  # the first alone needs a baseline
+    until = split_at(whole.end, rules, champion.learned_until if champion else None)
     trial = attempt(
         world.node.asset,
         world.node.function,
-        whole,
-        judged,
-        until=until,
-        test_until=whole.end,
+        *parted(whole, learning, until=until, test_until=whole.end),
+        schedule=schedule,
         seed=SEED,
     )
     decision = judge(trial, champion, whole, rules=rules)

@@ -34,7 +34,7 @@ from lakeline.models.table_rows import TableRows
 from lakeline.models.training import TrainingSet
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
-from lakeline.window import day_start
+from lakeline.window import Window, day_start
 
 if TYPE_CHECKING:
     from lakeline.neural.blocks import Block, Blocks
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 ROUNDS, DAYS, ROWS_A_DAY = 5, 50, 6_000
 CONFIG = {"hidden": [128, 64], "embedding": 8, "dropout": 0.3}
-PLAN = Plan(seed=7, config=CONFIG, epochs=3, batch_rows=1024, weight_decay=0.1, stop_days=0)
+PLAN = Plan(seed=7, config=CONFIG, epochs=3, batch_rows=1024, weight_decay=0.1, stop_days=0, memory_rows=0)  # fmt: skip
 LEAST_LOADED, MOST_STEP, MOST_GROWTH, MOST_WAITING = 0.9, 1.05, 1.05, 0.05
 
 
@@ -67,7 +67,12 @@ def main() -> int:
 
 def table_rows(folder: Path, end: dt.datetime) -> TableRows:
     """The rows straight from the table."""
-    return TableRows.of(open_lake(folder).load(TABLE), LEARNING, start=day_start(FIRST), until=end)
+    return TableRows.of(
+        open_lake(folder).load(TABLE),
+        LEARNING,
+        window=Window(start=day_start(FIRST), end=end),
+        until=end,
+    )
 
 
 def frame_rows(folder: Path, end: dt.datetime) -> TrainingSet:
@@ -91,7 +96,6 @@ def frame_rows(folder: Path, end: dt.datetime) -> TrainingSet:
 
 def _loader(folder: Path, end: dt.datetime, rounds: int) -> dict[str, Any]:
     """Both ways in turn, so that a slow minute hits both; the first epoch of each is not counted."""
-    from lakeline.models.rows import FrameRows
     from lakeline.neural.fit import blocks_of
     from lakeline.neural.fitting import fit_encoding
 
@@ -105,10 +109,7 @@ def _loader(folder: Path, end: dt.datetime, rounds: int) -> dict[str, Any]:
         "unspilled": (table, replace(PLAN, spill=False)),
         "memory": (frame, PLAN),
     }
-    blocks = {
-        name: blocks_of(FrameRows(rows) if isinstance(rows, TrainingSet) else rows, plan, fitted)
-        for name, (rows, plan) in kinds.items()
-    }
+    blocks = {name: blocks_of(rows, plan, fitted) for name, (rows, plan) in kinds.items()}
     for number in range(rounds):
         for name, (rows, plan) in kinds.items():
             first, *later = train_network(rows, replace(plan, seed=number)).history
@@ -145,11 +146,10 @@ def _bare_loader(blocks: "Blocks", epoch: int) -> float:
 
 def _step(folder: Path, end: dt.datetime, rounds: int) -> dict[str, Any]:
     """An epoch of each kind in turn, the order turned each round."""
-    from lakeline.models.rows import FrameRows
     from lakeline.neural.fit import loop_of
     from lakeline.neural.place import find_place, repeatable
 
-    rows = FrameRows(frame_rows(folder, end))
+    rows = frame_rows(folder, end)
     plan = replace(PLAN, epochs=1000, prefetch=0)
     place = find_place("cpu", plan)
     spent: dict[str, list[float]] = {"ours": [], "bare": [], "two_threads": []}

@@ -14,7 +14,8 @@ from lakeline.contract import Contract, column
 from lakeline.domain import Check, Daily, Domain, Report, Table
 from lakeline.models.booster import train_booster
 from lakeline.models.registry import Registry
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.rows import Rows
+from lakeline.models.training import TrainedModel
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
 from lakeline.resource import Lakehouse
@@ -114,7 +115,7 @@ def mill(world: World) -> Domain:
         schedule=("noise",),
         **settings,
     )
-    def breaks(train: TrainingSet, seed: int) -> TrainedModel:
+    def breaks(train: Rows, seed: int) -> TrainedModel:
         """Probability that a machine breaks."""
         if world.network:
             plan = Plan(seed=seed, epochs=world.rounds, batch_rows=64, config={"hidden": [16]})

@@ -26,8 +26,9 @@ from lakeline.models.card import CARD_FILE
 from lakeline.models.evaluation_report import EVALUATION_FILE, NoEvaluationError
 from lakeline.models.manifest import broken_files
 from lakeline.models.registry import Registry
+from lakeline.models.rows import Rows
 from lakeline.models.thresholds import Costs
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.training import TrainedModel
 from tests.learning import TABLE, Mill, World
 from tests.shop import Run, run
 from tests.test_booster import flights, trained
@@ -188,7 +189,7 @@ def test_other_slices_and_limits_are_no_reason_to_train_again() -> None:
             **settings,
         )
 
-        def rest(train: TrainingSet, seed: int) -> TrainedModel:
+        def rest(train: Rows, seed: int) -> TrainedModel:
             """Nothing of the world in it."""
             return train_booster(train, seed=seed)
 
@@ -321,7 +322,7 @@ def searchable(mill: Mill, trained_with: list[Mapping[str, Any]]) -> tuple[Domai
         schedule=("noise",),
         automation="manual",
     )
-    def wear(train: TrainingSet, seed: int, params: Mapping[str, object]) -> TrainedModel:
+    def wear(train: Rows, seed: int, params: Mapping[str, object]) -> TrainedModel:
         """Probability that a machine wears out."""
         trained_with.append(dict(params))
         return train_booster(train, rounds=3, seed=seed, params={"num_leaves": 2, **params})

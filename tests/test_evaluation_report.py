@@ -24,7 +24,7 @@ from lakeline.models.evaluation_page import evaluation_html, evaluation_markdown
 from lakeline.models.evaluation_report import EvaluationReport, evaluate_trial
 from lakeline.models.evaluation_tables import Grid
 from lakeline.models.thresholds import Costs
-from lakeline.models.trial import Learning, Trial, attempt, labelled_rows
+from lakeline.models.trial import Learning, Trial, attempt, labelled_rows, parted
 
 START = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 DAYS, A_DAY = 40, 120
@@ -74,10 +74,13 @@ def trial(*, is_turned_in_the_south: bool = False) -> Trial:
     return attempt(
         "mill/breaks",
         lambda train, seed: train_booster(train, rounds=15, seed=seed),
-        labelled_rows(frame, LEARNING, START, end),
-        LEARNING,
-        until=START + dt.timedelta(days=26),
-        test_until=end,
+        *parted(
+            labelled_rows(frame, LEARNING, START, end),
+            LEARNING,
+            until=START + dt.timedelta(days=26),
+            test_until=end,
+        ),
+        schedule=LEARNING.schedule,
         seed=0,
     )
 

@@ -33,6 +33,7 @@ from lakeline.models.trial import (
     attempt,
     labelled_rows,
     learn_until,
+    parted,
     split_at,
 )
 from lakeline.models.version_files import LEARNED_UNTIL
@@ -74,10 +75,8 @@ def trial(whole: TrainingSet, until: int, **changes: Any) -> Trial:
     return attempt(
         NAME,
         lambda train, seed: train_booster(train, rounds=15, seed=seed),
-        whole,
-        replace(LEARNING, **changes),
-        until=day(until),
-        test_until=whole.end,
+        *parted(whole, LEARNING, until=day(until), test_until=whole.end),
+        schedule=replace(LEARNING, **changes).schedule,
         seed=0,
     )
 
@@ -174,10 +173,8 @@ def test_a_champion_that_reads_columns_which_are_gone_is_judged_by_the_baselines
     tried = attempt(
         NAME,
         lambda train, seed: train_booster(train, rounds=15, seed=seed),
-        renamed,
-        learning,
-        until=day(46),
-        test_until=renamed.end,
+        *parted(renamed, learning, until=day(46), test_until=renamed.end),
+        schedule=learning.schedule,
         seed=0,
     )
     found = judge(tried, champion, renamed, rules=RULES)
@@ -188,10 +185,10 @@ def test_a_champion_that_reads_columns_which_are_gone_is_judged_by_the_baselines
 
 def test_a_challenger_learns_up_to_where_the_champion_did_and_leaves_days_to_judge():
     whole = rows()
-    assert split_at(whole, RULES, None) == day(46)
-    assert split_at(whole, RULES, day(30)) == day(46)
-    assert split_at(whole, RULES, day(50)) == day(50)
-    assert split_at(whole, RULES, day(60)) == day(53)
+    assert split_at(whole.end, RULES, None) == day(46)
+    assert split_at(whole.end, RULES, day(30)) == day(46)
+    assert split_at(whole.end, RULES, day(50)) == day(50)
+    assert split_at(whole.end, RULES, day(60)) == day(53)
 
 
 def test_rows_whose_label_came_after_the_split_are_not_learned_from():
@@ -205,10 +202,8 @@ def test_rows_whose_label_came_after_the_split_are_not_learned_from():
         attempt(
             NAME,
             lambda train, seed: train_booster(train, seed=seed),
-            late,
-            LEARNING,
-            until=day(46),
-            test_until=late.end,
+            *parted(late, LEARNING, until=day(46), test_until=late.end),
+            schedule=LEARNING.schedule,
             seed=0,
         )
 

@@ -31,7 +31,7 @@ from tests.networks import plan, require_torch
 
 require_torch()
 
-from lakeline.models.rows import FrameRows  # noqa: E402
+from lakeline.models.training import TrainingSet  # noqa: E402
 from lakeline.neural.blocks import Block, StreamedBlocks, encode_all, encoder  # noqa: E402
 from lakeline.neural.fitting import fit_encoding  # noqa: E402
 from lakeline.neural.loop import Loop  # noqa: E402
@@ -39,6 +39,7 @@ from lakeline.neural.prefetching import Prefetched  # noqa: E402
 
 DAYS = [shift("2024-03-01", i) for i in range(12)]
 END = day_start("2024-03-13")
+WINDOW = Window(start=day_start(DAYS[0]), end=END)
 LEARNING = Learning(
     features=("tree", "wind", "light"),
     categorical=("tree",),
@@ -117,15 +118,15 @@ def folder_wood(tmp_path: Path) -> Iterator[tuple[Lake, Ledger]]:
 
 
 def rows_of(lake: Lake, **changes: Any) -> TableRows:
-    given = {"start": day_start(DAYS[0]), "until": END} | changes
+    given: dict[str, Any] = {"window": WINDOW, "until": END} | changes
     return TableRows.of(lake.load(NAME), LEARNING, **given)
 
 
-def frame_rows(until: dt.datetime = END) -> FrameRows:
+def frame_rows(until: dt.datetime = END) -> TrainingSet:
     """What a model asset would learn from."""
     every = pl.concat([looked(day) for day in DAYS])
     whole = labelled_rows(every, LEARNING, day_start(DAYS[0]), END)
-    return FrameRows(learn_until(whole, LEARNING, until))
+    return learn_until(whole, LEARNING, until)
 
 
 def read_all(rows: TableRows) -> pl.DataFrame:
@@ -137,7 +138,7 @@ def test_the_rows_are_those_that_a_model_asset_learns_from(
     wood: tuple[Lake, Ledger], until: dt.datetime
 ):
     found = read_all(rows_of(wood[0], until=until)).sort("wind")
-    expected = frame_rows(until).train.frame.select(found.columns).sort("wind")
+    expected = frame_rows(until).frame.select(found.columns).sort("wind")
     assert found.height > 600
     assert found.equals(expected)
 
@@ -168,9 +169,9 @@ def test_columns_are_read_under_their_present_names(folder_wood: tuple[Lake, Led
     renamed = looked(DAYS[0]).rename({"wind": "breeze"})
     publish(lake, ledger, target, renamed, window=Window.of_days(DAYS[0]))
     learning = Learning(features=("breeze",), label="seen", at="event_ts", known="known_ts")
-    rows = TableRows.of(lake.load(NAME), learning, start=day_start(DAYS[0]), until=END)
+    rows = TableRows.of(lake.load(NAME), learning, window=WINDOW, until=END)
     found = read_all(rows)["breeze"].sort()
-    assert found.equals(frame_rows().train.frame["wind"].sort().alias("breeze"))
+    assert found.equals(frame_rows().frame["wind"].sort().alias("breeze"))
 
 
 def order(rows: TableRows, seed: int, epoch: int, **changes: Any) -> list[float]:
@@ -205,10 +206,10 @@ def test_a_model_from_the_table_is_the_same_each_time_and_as_good_as_from_memory
 ):
     from lakeline.models.evaluation import evaluate
 
-    given = plan(epochs=6, stop_days=2)
+    given = plan(epochs=6, stop_days=2, memory_rows=0)
     first = train_network(rows_of(wood[0]), given)
     assert train_network(rows_of(wood[0]), given).payload == first.payload
-    memory = train_network(frame_rows().train, given)
+    memory = train_network(frame_rows(), given)
     assert first.categories == memory.categories
     # The held-out days are counted from the end of the window here, from the newest row there.
     assert first.means == pytest.approx(memory.means, rel=0.01)
@@ -230,7 +231,7 @@ def test_a_table_is_read_once_and_kept_encoded_where_there_is_room(
 
     monkeypatch.setattr(TableRows, "read", counted)
     monkeypatch.setattr(table_rows, "SHARD_ROWS", 300)
-    given = plan(epochs=3, stop_days=0)
+    given = plan(epochs=3, stop_days=0, memory_rows=0)
     kept = train_network(rows_of(folder_wood[0]), given).payload
     shards = len(rows_of(folder_wood[0]).shards())
     assert shards == 3
@@ -250,16 +251,68 @@ def test_a_table_is_read_once_and_kept_encoded_where_there_is_room(
     assert caplog.text.count("Encoded rows are not kept") == 1
 
 
+def test_a_small_table_is_read_into_memory_and_shuffled_whole(
+    folder_wood: tuple[Lake, Ledger],
+):
+    rows = rows_of(folder_wood[0])
+    given = plan(epochs=2, stop_days=0)
+    assert rows.count <= given.memory_rows
+    small = train_network(rows, given)
+    assert small.digest == train_network(rows.in_memory(), given).digest
+    assert small.params["memory_rows"] == given.memory_rows
+
+
+def test_the_order_is_that_of_the_rows_and_not_of_the_files(
+    folder_wood: tuple[Lake, Ledger], monkeypatch: pytest.MonkeyPatch
+):
+    lake, ledger = folder_wood
+    before = read_all(rows_of(lake))
+    for day in DAYS[:3]:
+        shuffled = looked(day).sample(fraction=1, shuffle=True, seed=5)
+        publish(lake, ledger, SIGHTINGS, shuffled, window=Window.of_days(day))
+    compact(lake, NAME, max_files=0)
+    assert read_all(rows_of(lake)).equals(before)
+    monkeypatch.setattr(table_rows, "SHARD_ROWS", 150)
+    assert read_all(rows_of(lake)).equals(before)
+
+
+def test_a_table_says_of_its_rows_what_a_frame_says(wood: tuple[Lake, Ledger]):
+    until = day_start(DAYS[7]) + dt.timedelta(hours=5)
+    rows, memory = rows_of(wood[0], until=until), frame_rows(until)
+    assert (rows.count, rows.share) == (memory.count, memory.share)
+    assert rows.version == memory.version == rows.in_memory().version
+    assert rows.frame.sort(memory.frame.columns).equals(memory.frame.select(rows.frame.columns).sort(memory.frame.columns))  # fmt: skip
+    assert rows.only(["wind"]).count == rows.count
+    assert read_all(rows.only(["wind"])).columns == ["wind", "seen"]
+    assert (rows.start, rows.end, rows.at, rows.label) == (memory.start, memory.end, memory.at, memory.label)  # fmt: skip
+
+
+def test_a_table_without_rows_has_an_empty_frame(tmp_path: Path):
+    store = embedded(tmp_path)
+    lake = store.lake()
+    rows = TableRows.of(lake.open(NAME, SIGHTINGS.contract, daily=True), LEARNING, window=WINDOW, until=END)  # fmt: skip
+    assert (rows.count, rows.shards(), rows.frame.height) == (0, [], 0)
+    assert rows.frame.columns == [*dict.fromkeys((*LEARNING.features, *LEARNING.columns))]
+
+
+def test_event_time_beyond_the_window_is_not_read(folder_wood: tuple[Lake, Ledger]):
+    narrow = Window(start=day_start(DAYS[2]), end=day_start(DAYS[5]) + dt.timedelta(hours=6))
+    rows = replace(rows_of(folder_wood[0], window=narrow), start=day_start(DAYS[0]), end=END)
+    found = rows.frame["event_ts"].to_list()
+    assert min(found) >= narrow.start
+    assert day_start(DAYS[5]) < max(found) < narrow.end
+
+
 def test_a_booster_from_the_table_is_that_of_the_same_rows_in_memory(wood: tuple[Lake, Ledger]):
     rows = rows_of(wood[0])
     frame = read_all(rows).with_columns(
         pl.lit(day_start(DAYS[0])).cast(pl.Datetime("us", "UTC")).alias("event_ts")
     )
-    memory = replace(frame_rows().train, frame=frame)
+    memory = replace(frame_rows(), frame=frame)
     first, second = (train_booster(one, rounds=15, seed=3) for one in (rows, memory))
     assert first.categories == {"tree": ("elm", "oak")}
     assert first.digest == second.digest
-    early = rows_of(wood[0], start=day_start("2023-01-01"), until=day_start("2023-02-01"))
+    early = rows_of(wood[0], window=Window.of_days("2023-01-01", "2023-01-31"), until=END)
     with pytest.raises(UntrainableError, match="0 rows: there are none"):
         train_booster(early)
     text = replace(rows, categorical=())
@@ -279,9 +332,9 @@ def test_the_newest_days_of_the_window_are_held_out(folder_wood: tuple[Lake, Led
 
 
 def test_a_window_without_rows_is_refused(folder_wood: tuple[Lake, Ledger]):
-    early = rows_of(folder_wood[0], start=day_start("2023-01-01"), until=day_start("2023-02-01"))
+    early = rows_of(folder_wood[0], window=Window.of_days("2023-01-01", "2023-01-31"), until=END)
     with pytest.raises(UntrainableError, match="0 rows: there are none"):
-        train_network(early, Plan())
+        train_network(early, Plan(memory_rows=0))
 
 
 @pytest.fixture
@@ -326,12 +379,12 @@ def test_no_more_is_made_than_is_wanted(pool: ThreadPoolExecutor):
 
 def test_a_training_leaves_no_thread_however_it_ends(monkeypatch: pytest.MonkeyPatch):
     before = threading.active_count()
-    train_network(frame_rows().train, plan(epochs=1))
+    train_network(frame_rows(), plan(epochs=1))
 
     def broken(_: Loop, __: Any, ___: int) -> None:
         raise LookupError("broken step")
 
     monkeypatch.setattr(Loop, "_step", broken)
     with pytest.raises(LookupError, match="broken step"):
-        train_network(frame_rows().train, plan(epochs=1))
+        train_network(frame_rows(), plan(epochs=1))
     assert threading.active_count() == before

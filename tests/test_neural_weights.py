@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,7 @@ import polars as pl
 import pytest
 
 from lakeline.errors import FeatureTypeError, UnlabelledError, UntrainableError
-from lakeline.models.rows import FrameRows
-from lakeline.models.training import feature_matrix
+from lakeline.models.training import TrainingSet, feature_matrix
 from lakeline.neural.encoding import FARTHEST
 from lakeline.neural.errors import NoTensorsError
 from lakeline.neural.fitting import fit_encoding
@@ -63,7 +63,7 @@ def test_a_type_that_the_format_lacks_is_refused():
 
 
 def encoded(frame: pl.DataFrame):
-    encoding = fit_encoding(FrameRows(train())).encoding
+    encoding = fit_encoding(train()).encoding
     return encoding.encode(feature_matrix(frame, encoding.features, encoding.categories))
 
 
@@ -84,20 +84,25 @@ def test_numbers_are_on_one_scale_nulls_are_the_mean_and_flagged_and_strangers_h
     assert numbers[1, 0] == FARTHEST
 
 
-class Halves(FrameRows):
+class Halves(TrainingSet):
     """The same rows in two shards of several frames."""
 
     def shards(self) -> tuple[str, ...]:
         return ("first", "second")
 
     def read(self, shard: str):
-        half = self.train.frame.height // 2
-        part = self.train.frame[:half] if shard == "first" else self.train.frame[half:]
+        half = self.frame.height // 2
+        part = self.frame[:half] if shard == "first" else self.frame[half:]
         yield from part.iter_slices(100)
 
 
+def halves() -> Halves:
+    whole = train()
+    return Halves(**{one.name: getattr(whole, one.name) for one in fields(whole)})
+
+
 def test_statistics_of_parts_merge_to_those_of_the_whole():
-    whole, parts = fit_encoding(FrameRows(train())), fit_encoding(Halves(train()))
+    whole, parts = fit_encoding(train()), fit_encoding(halves())
     assert parts.rows == whole.rows == 960
     assert parts.share == whole.share
     assert parts.encoding.categories == whole.encoding.categories
@@ -111,7 +116,7 @@ def test_statistics_of_parts_merge_to_those_of_the_whole():
 
 def test_a_constant_and_a_column_of_nulls_divide_by_nothing():
     frame = sightings().with_columns(wind=pl.lit(7.0), light=pl.lit(None, dtype=pl.Float64))
-    encoding = fit_encoding(FrameRows(train(frame))).encoding
+    encoding = fit_encoding(train(frame)).encoding
     assert encoding.scales == (1.0, 1.0)
     _, numbers = encoding.encode(feature_matrix(frame, encoding.features, encoding.categories))
     assert (numbers == [0, 0, 1]).all()
@@ -119,23 +124,23 @@ def test_a_constant_and_a_column_of_nulls_divide_by_nothing():
 
 def test_rows_that_nothing_can_be_learnt_from_are_refused():
     with pytest.raises(UntrainableError, match="0 rows: there are none"):
-        fit_encoding(FrameRows(train(sightings().head(0))))
+        fit_encoding(train(sightings().head(0)))
     with pytest.raises(UntrainableError, match="960 rows: all have the same seen"):
-        fit_encoding(FrameRows(train(sightings().with_columns(seen=True))))
+        fit_encoding(train(sightings().with_columns(seen=True)))
     with pytest.raises(UnlabelledError, match=r"of 960 rows have no seen"):
-        fit_encoding(FrameRows(train(sightings().with_columns(seen=pl.when(pl.col("wind") > 5).then("seen")))))  # fmt: skip
+        fit_encoding(train(sightings().with_columns(seen=pl.when(pl.col("wind") > 5).then("seen"))))
     with pytest.raises(FeatureTypeError, match="tree is String"):
-        fit_encoding(FrameRows(train(categorical=())))
+        fit_encoding(train(categorical=()))
 
 
 def test_the_newest_days_are_held_out_and_never_more_than_a_fifth():
-    learn, held = FrameRows(train()).split(5)
+    learn, held = train().split(5)
     assert held is not None
-    assert learn.train.frame.height + held.train.frame.height == 960
-    assert held.train.frame.height == 5 * 24 + 1
-    assert learn.train.frame["at"].to_list()[-1] < held.train.frame["at"].to_list()[0]
-    _, most = FrameRows(train()).split(365)
+    assert learn.frame.height + held.frame.height == 960
+    assert held.frame.height == 5 * 24 + 1
+    assert learn.frame["at"].to_list()[-1] < held.frame["at"].to_list()[0]
+    _, most = train().split(365)
     assert most is not None
-    assert most.train.frame.height == 960 // 5
-    every = FrameRows(train())
+    assert most.frame.height == 960 // 5
+    every = train()
     assert every.split(0) == (every, None)

@@ -11,6 +11,7 @@ import pytest
 from lakeline.errors import MissingExtraError
 from lakeline.models.booster import train_booster
 from lakeline.models.evaluation import evaluate
+from lakeline.models.rows import Rows
 from lakeline.models.search import (
     FAILED,
     FINISHED,
@@ -24,7 +25,7 @@ from lakeline.models.search import (
 )
 from lakeline.models.search_plots import history_svg, importance_svg, trials_grid
 from lakeline.models.space import SpaceError, dimensions
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.training import TrainedModel
 from lakeline.models.trial import NothingToLearnError
 from tests.test_gate import LEARNING, day, rows
 
@@ -40,7 +41,7 @@ UNTIL = 46
 TRIALS = 11
 
 
-def train_with(train: TrainingSet, seed: int, params: Mapping[str, object]) -> TrainedModel:
+def train_with(train: Rows, seed: int, params: Mapping[str, object]) -> TrainedModel:
     return train_booster(train, rounds=8, seed=seed, params=params)
 
 
@@ -119,7 +120,7 @@ def test_equal_seeds_give_equal_trials_and_another_seed_gives_others(
 def test_a_search_that_was_killed_goes_on_as_if_it_had_not_been(whole, folds, tmp_path) -> None:
     calls = 0
 
-    def dies(train: TrainingSet, seed: int, params: Mapping[str, object]) -> TrainedModel:
+    def dies(train: Rows, seed: int, params: Mapping[str, object]) -> TrainedModel:
         nonlocal calls
         calls += 1
         if (
@@ -173,7 +174,7 @@ def test_a_budget_of_time_ends_a_search_after_the_trial_under_way(folds, tmp_pat
 
 
 def test_a_trial_that_fails_is_one_trial_and_says_why(folds, tmp_path) -> None:
-    def sometimes(train: TrainingSet, seed: int, params: Mapping[str, object]) -> TrainedModel:
+    def sometimes(train: Rows, seed: int, params: Mapping[str, object]) -> TrainedModel:
         if params["feature_fraction"] == 0.5:
             raise ValueError("half a feature cannot be had")
         return train_with(train, seed, params)

@@ -14,7 +14,8 @@ from assets.flights.features import (
 )
 from lakeline.domain import Features, Table, past
 from lakeline.models.booster import train_booster
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.rows import Rows
+from lakeline.models.training import TrainedModel
 from lakeline.window import Window
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ def training_set(window: Window, departures: Table) -> "pl.LazyFrame":
         "Cancelled flights have no label and are left out, so that a day of many looks better than it was.",
     ),
 )
-def delay_lightgbm(train: TrainingSet, seed: int) -> TrainedModel:
+def delay_lightgbm(train: Rows, seed: int) -> TrainedModel:
     """Probability that a flight arrives more than 15 minutes late, predicted two hours before departure.
 
     Trained again when it is older than it promises, when its code changes, or when a report says that its features or

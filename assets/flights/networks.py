@@ -3,7 +3,8 @@
 from assets.flights.domain import flights
 from assets.flights.models import CATEGORICAL, OBSERVED, SCHEDULE, training_set
 from lakeline.compute import Compute
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.rows import Rows
+from lakeline.models.training import TrainedModel
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
 
@@ -40,7 +41,7 @@ def delay_mlp_plan(seed: int) -> Plan:
     kinds=("torch", "mlflow"),
     compute=Compute(gpu=1, memory="4Gi"),
 )
-def delay_mlp(train: TrainingSet, seed: int) -> TrainedModel:
+def delay_mlp(train: Rows, seed: int) -> TrainedModel:
     """Probability that a flight arrives more than 15 minutes late, as a network tells it: the booster's rival.
 
     Always declared, since lineage does not depend on what is installed; built only when a person asks for it, since torch

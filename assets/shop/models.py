@@ -8,7 +8,8 @@ from assets.shop.domain import promised, shop
 from assets.shop.features import item_popularity
 from lakeline.compute import Compute
 from lakeline.domain import Table, past
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.rows import Rows
+from lakeline.models.training import TrainedModel
 from lakeline.neural.errors import require_torch
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
@@ -101,7 +102,7 @@ def two_tower_plan(seed: int, architecture: str) -> Plan:
     kinds=("torch", "mlflow"),
     compute=Compute(memory="4Gi"),
 )
-def two_tower(train: TrainingSet, seed: int) -> TrainedModel:
+def two_tower(train: Rows, seed: int) -> TrainedModel:
     """Probability that a visitor clicks an item, from a vector of the visitor and one of the item.
 
     Learned from what was shown, clicked or not, by both policies alike. Needs torch; without it, its build says which

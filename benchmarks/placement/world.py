@@ -19,7 +19,8 @@ from lakeline.window import Window
 from tests.kubernetes.launchers import ASK
 
 if TYPE_CHECKING:
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.rows import Rows
+    from lakeline.models.training import TrainedModel
 
 DAY = "2024-03-01"
 UNTIL = "2024-04-01"
@@ -87,7 +88,7 @@ def examples(window: Window) -> pl.DataFrame:
     training_set=examples, features=("number",), label="label", at="at_ts", known="known_ts",
     kinds=("torch", "mlflow"), compute=Compute(spot=True), refit=False, retries=0,
 )  # fmt: skip
-def learns(train: "TrainingSet", seed: int) -> "TrainedModel":
+def learns(train: "Rows", seed: int) -> "TrainedModel":
     """A training of some hundred slow steps, with a checkpoint every few."""
     from lakeline.neural.plan import Plan
     from lakeline.neural.training import train_network

@@ -10,7 +10,8 @@ import polars as pl
 from lakeline.contract import Contract, column
 from lakeline.domain import Check, Daily, Domain, Report, Table
 from lakeline.models.booster import train_booster
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.rows import Rows
+from lakeline.models.training import TrainedModel
 from lakeline.window import Window, day_start, shift
 
 FIRST, DAYS, ROWS_A_DAY = "2024-03-01", 48, 40
@@ -105,7 +106,7 @@ def mill() -> Domain:
         cooldown="0m",
         at_most=(1000, "30d"),
     )
-    def breaks(train: TrainingSet, seed: int) -> TrainedModel:
+    def breaks(train: Rows, seed: int) -> TrainedModel:
         """Probability that a machine breaks."""
         return train_booster(train, rounds=8, seed=seed)
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
     from lakeline.lake import Lake
     from lakeline.models.registry import Registry
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.rows import Rows
+    from lakeline.models.training import TrainedModel
     from lakeline.models.trial import Trial
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
@@ -27,7 +28,7 @@ def seal(
     trial: "Trial",
     *,
     final: "TrainedModel",
-    learned: "TrainingSet",
+    learned: "Rows",
     columns: "Sequence[str]",
     seed: int,
     chosen: "Mapping[str, object]",
@@ -46,8 +47,6 @@ def seal(
     """
     if handle.snapshot_id is None or handle.window is None:
         return None
-    from lakeline.lake.content import content_version
-
     data = Data(
         table=handle.node.table,
         snapshot_id=handle.snapshot_id,
@@ -57,8 +56,8 @@ def seal(
         learned_until=learned.end,
         judged_from=trial.test.start,
         judged_until=trial.test.end,
-        rows=learned.frame.height,
-        content=content_version(learned.frame),
+        rows=learned.count,
+        content=learned.version,
     )
     return Capsule(
         asset=node.asset,

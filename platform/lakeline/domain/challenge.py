@@ -40,13 +40,13 @@ from lakeline.models.gate import (
 )
 from lakeline.models.outbox import Registration
 from lakeline.models.servable import servable_form
+from lakeline.models.table_rows import TableRows
 from lakeline.models.trial import (
     GateRules,
     Learning,
     attempt,
     columns_to_read,
     labelled_rows,
-    learn_until,
     moment_of,
     split_at,
 )
@@ -97,28 +97,30 @@ def tried(
     learning: Learning = node.extras["learning"]
     rules = rules_of(node, asked.holdout_days)
     held, why_none = champion_of(house.registry, node.table)
-    whole = rows_of(node, handle, held)
+    assert handle.window is not None
+    end = handle.window.end
     until = (
         moment_of(asked.train_until)
         if asked.train_until
-        else split_at(whole, rules, held.learned_until if held else None)
+        else split_at(end, rules, held.learned_until if held else None)
     )
+    later = judging_rows(node, handle, held, until)
     train = remembering(house.registry, node, asked.chosen)
     trial = attempt(
         node.asset,
         train,
-        whole,
-        learning,
-        until=until,
-        test_until=until + dt.timedelta(days=rules.days),
+        learned_rows(node, handle, until),
+        later.before(until + dt.timedelta(days=rules.days)),
+        schedule=learning.schedule,
         seed=asked.seed,
     )
-    decision = judge(trial, held, whole, rules=rules, why_none=why_none)
+    every = trial.test if trial.test.end == later.end else later.in_memory()
+    decision = judge(trial, held, every, rules=rules, why_none=why_none)
     decision = unless_skewed(house, _served_views(node), decision)
     decision = unless_leaked(house.ledger, handle, decision)
     final, learned = trial.model, trial.train
     if decision.promoted and learning.refit and not asked.train_until:
-        learned = learn_until(whole, learning, whole.end)
+        learned = learned_rows(node, handle, end)
         final = train(learned, asked.seed)
     return Verdict(
         trial=trial,
@@ -127,7 +129,7 @@ def tried(
         final=final,
         learned=learned,
         champion=champion,
-        known_ts=whole.end,
+        known_ts=end,
         columns=_columns(node, handle, held),
         seed=asked.seed,
         chosen=asked.chosen,
@@ -156,8 +158,26 @@ def rules_of(node: Node, days: int | None = None) -> GateRules:
     return declared if days is None else declared.over(days)
 
 
+def learned_rows(node: Node, handle: Table, until: dt.datetime) -> TableRows:
+    """The labelled rows of the training set that were decided and known before a moment, read as they are needed."""
+    learning: Learning = node.extras["learning"]
+    assert handle.window is not None
+    handle.record(learning.columns)
+    return TableRows.of(handle.iceberg, learning, window=handle.window, until=until)
+
+
+def judging_rows(
+    node: Node, handle: Table, held: Contender | None, start: dt.datetime
+) -> TableRows:
+    """The labelled rows that were decided from a moment on, with what an older champion reads."""
+    columns = _columns(node, handle, held)
+    assert handle.window is not None
+    handle.record(columns)
+    return learned_rows(node, handle, handle.window.end).after(start, columns)
+
+
 def rows_of(node: Node, handle: Table, held: Contender | None) -> "TrainingSet":
-    """Every labelled row of the training set, with what an older champion reads."""
+    """Every labelled row of the training set, in memory, with what an older champion reads."""
     learning: Learning = node.extras["learning"]
     assert handle.window is not None
     rows = handle.read(columns=_columns(node, handle, held)).collect()
@@ -202,7 +222,7 @@ def register(
             CODE: node.code_version,
             LEARNED_UNTIL: learned.end.isoformat(),
             CHOSEN: json.dumps(dict(verdict.chosen), sort_keys=True),
-            ROWS: str(learned.frame.height),
+            ROWS: str(learned.count),
             SIZE: str(len(verdict.final.payload)),
             "lakeline.judged": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
             "lakeline.judged_model": trial.model.digest,
@@ -210,7 +230,7 @@ def register(
         capsule=capsule,
         papers=papers(node, verdict, snapshots),
         form=servable_form(
-            verdict.final, learned.frame, again=f"lakeline servable {node.asset}@VERSION"
+            verdict.final, trial.test.frame, again=f"lakeline servable {node.asset}@VERSION"
         ),
     )
     version = deliver(house.registry, node, one, trainings_of(node, verdict))
@@ -227,7 +247,7 @@ def build_of(run_id: str, node: Node, verdict: Verdict, handle: Table) -> Build:
         watermark=verdict.learned.end,
         code_version=node.code_version,
         run_id=run_id,
-        rows=verdict.learned.frame.height,
+        rows=verdict.learned.count,
         bytes=len(verdict.final.payload),
         inputs=handle.inputs(WHOLE),
     )

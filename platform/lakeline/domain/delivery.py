@@ -17,7 +17,8 @@ from lakeline.models.outbox import Outbox, Pending, Registration, UnregisteredEr
 if TYPE_CHECKING:
     from lakeline.domain.training_result import Verdict
     from lakeline.models.registry import Registry
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.rows import Rows
+    from lakeline.models.training import TrainedModel
     from lakeline.models.trial import Train
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
@@ -93,7 +94,7 @@ def remembering(registry: "Registry", node: Node, chosen: Mapping[str, object]) 
     """The model's function, which takes from the outbox what it has trained before and could not deliver."""
     outbox, train = Outbox.beside(registry.folder), trainer(node, chosen)
 
-    def trained(rows: "TrainingSet", seed: int) -> "TrainedModel":
+    def trained(rows: "Rows", seed: int) -> "TrainedModel":
         if not outbox.waiting(node.table):
             return train(rows, seed)
         found = outbox.trained(node.table, training_key(node, rows, seed, chosen))
@@ -108,14 +109,12 @@ def trainings_of(node: Node, verdict: "Verdict") -> "dict[str, TrainedModel]":
     return {training_key(node, rows, verdict.seed, verdict.chosen): model for rows, model in pairs}
 
 
-def training_key(node: Node, rows: "TrainingSet", seed: int, chosen: Mapping[str, object]) -> str:
+def training_key(node: Node, rows: "Rows", seed: int, chosen: Mapping[str, object]) -> str:
     """Name of a training: equal where rows, code, seed and settings are, and so where its model would be."""
-    from lakeline.lake.content import content_version
-
     told = [
         node.asset,
         node.code_version,
-        content_version(rows.frame),
+        rows.version,
         [*rows.features],
         f"{rows.start} to {rows.end}",
         seed,

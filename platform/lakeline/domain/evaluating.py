@@ -95,7 +95,7 @@ def papers(node: Node, verdict: "Verdict", snapshots: Mapping[str, int]) -> Pape
         digest=final.digest,
         learned_from=learned.start,
         learned_until=learned.end,
-        rows=learned.frame.height,
+        rows=learned.count,
         snapshots=snapshots,
         features=final.features,
         label=learned.label,

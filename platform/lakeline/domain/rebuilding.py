@@ -1,5 +1,6 @@
 """Building a model version again from its capsule, and what differs where the result is not the same."""
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -8,15 +9,15 @@ from lakeline.domain.chosen import trainer
 from lakeline.domain.node import Node
 from lakeline.errors import DomainError
 from lakeline.lake.holds import tag_of
-from lakeline.lake.past import scan_past
 from lakeline.models.capsule import Capsule
 from lakeline.models.environment import Environment, present_environment
-from lakeline.models.trial import attempt, labelled_rows, learn_until
+from lakeline.models.trial import attempt
 from lakeline.window import Window
 
 if TYPE_CHECKING:
     from lakeline.lake import Lake
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.table_rows import TableRows
+    from lakeline.models.training import TrainedModel
 
 
 class SnapshotGoneError(DomainError):
@@ -148,16 +149,13 @@ def rebuild(
     Raises:
         UnknownSnapshotError: The snapshot is gone.
     """
-    from lakeline.lake.content import content_version
-
-    whole = past_rows(lake, capsule)
-    train = learn_until(whole, capsule.learning, capsule.data.learned_until)
+    train = past_rows(lake, capsule, capsule.data.learned_until)
     model = trainer(node, capsule.chosen)(train, capsule.seed)
-    judged: dict[str, Any] = _judged(node, capsule, whole) if is_judged else {}
+    judged: dict[str, Any] = _judged(lake, node, capsule) if is_judged else {}
     return Rebuilt(
         digest=model.digest,
-        rows=train.frame.height,
-        content=content_version(train.frame),
+        rows=train.count,
+        content=train.version,
         code_version=node.code_version,
         environment=present_environment(node.function),
         deviation=_deviation(model, registered, train) if registered else None,
@@ -165,12 +163,21 @@ def rebuild(
     )
 
 
-def past_rows(lake: "Lake", capsule: Capsule) -> "TrainingSet":
-    """The labelled rows as the training saw them, in the same order."""
-    data = capsule.data
+def past_rows(lake: "Lake", capsule: Capsule, until: dt.datetime) -> "TableRows":
+    """The labelled rows up to a moment as the training saw them, in the same order.
+
+    Raises:
+        UnknownSnapshotError: The snapshot is gone.
+    """
+    from lakeline.lake.past import schema_at
+    from lakeline.models.table_rows import TableRows
+
+    data, table = capsule.data, lake.load(capsule.data.table)
+    schema_at(table, data.snapshot_id)
     window = Window(start=data.read_from, end=data.read_until)
-    lazy = scan_past(lake.load(data.table), data.snapshot_id, window, columns=data.columns)
-    return labelled_rows(lazy.collect(), capsule.learning, data.read_from, data.read_until)
+    return TableRows.of(
+        table, capsule.learning, window=window, until=until, snapshot_id=data.snapshot_id
+    )
 
 
 def differences(capsule: Capsule, rebuilt: Rebuilt) -> list[Difference]:
@@ -200,20 +207,26 @@ def _differences(capsule: Capsule, rebuilt: Rebuilt) -> Iterator[Difference]:
             yield Difference(what=name, then=before, now=after)
 
 
-def _deviation(model: "TrainedModel", registered: "TrainedModel", rows: "TrainingSet") -> float:
+def _deviation(model: "TrainedModel", registered: "TrainedModel", rows: "TableRows") -> float:
     import numpy as np
 
-    return float(np.abs(model.predict(rows.frame) - registered.predict(rows.frame)).max())
+    return max(
+        float(np.abs(model.predict(frame) - registered.predict(frame)).max())
+        for shard in rows.shards()
+        for frame in rows.read(shard)
+        if frame.height
+    )
 
 
-def _judged(node: Node, capsule: Capsule, whole: "TrainingSet") -> dict[str, Any]:
+def _judged(lake: "Lake", node: Node, capsule: Capsule) -> dict[str, Any]:
+    data = capsule.data
+    later = past_rows(lake, capsule, data.judged_until).after(data.judged_from, data.columns)
     trial = attempt(
         node.asset,
         trainer(node, capsule.chosen),
-        whole,
-        capsule.learning,
-        until=capsule.data.judged_from,
-        test_until=capsule.data.judged_until,
+        past_rows(lake, capsule, data.judged_from),
+        later,
+        schedule=capsule.learning.schedule,
         seed=capsule.seed,
     )
     return {"judged_digest": trial.model.digest, "metrics": trial.numbers}

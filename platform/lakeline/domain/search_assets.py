@@ -23,7 +23,7 @@ class NotSearchableError(DomainError):
     def __init__(self, search: str, model: str) -> None:
         super().__init__(
             f"'{search}' searches '{model}', whose function takes no settings. Give it a third argument: "
-            "def model(train: TrainingSet, seed: int, params: Mapping[str, object]) -> TrainedModel"
+            "def model(train: Rows, seed: int, params: Mapping[str, object]) -> TrainedModel"
         )
 
 

@@ -31,7 +31,8 @@ from lakeline.models.trial import split_at
 
 if TYPE_CHECKING:
     from lakeline.models.gate import Contender
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.rows import Rows
+    from lakeline.models.training import TrainedModel
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
@@ -100,19 +101,15 @@ def searched(
     context: dg.AssetExecutionContext, house: "Lakehouse", plan: SearchPlan, handle: Table
 ) -> Found:
     """The trials, those of a run before that was killed among them."""
-    from lakeline.lake.content import content_version
-
     held = _champion(house, plan.model)
     whole = rows_of(plan.model, handle, held)
     rules = rules_of(plan.model)
-    until = split_at(whole, rules, held.learned_until if held else None)
+    until = split_at(whole.end, rules, held.learned_until if held else None)
     learning = plan.model.extras["learning"]
     folds = inner_folds(
         plan.model.asset, whole, learning, until, folds=plan.folds, days=plan.fold_days
     )
-    key = plan.search.key(
-        plan.model.code_version, content_version(whole.frame), *(one.days for one in folds)
-    )
+    key = plan.search.key(plan.model.code_version, whole.version, *(one.days for one in folds))
     context.log.info("Trials are judged on %s", ", ".join(one.days for one in folds))
     return run_search(
         plan.search,
@@ -138,7 +135,7 @@ def _champion(house: "Lakehouse", model: Node) -> "Contender | None":
 
 
 def _train_with(model: Node) -> Any:
-    def train_with(train: "TrainingSet", seed: int, params: Mapping[str, object]) -> "TrainedModel":
+    def train_with(train: "Rows", seed: int, params: Mapping[str, object]) -> "TrainedModel":
         return trainer(model, params)(train, seed)
 
     return train_with

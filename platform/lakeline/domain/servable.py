@@ -28,6 +28,7 @@ def make_servable(house: "Lakehouse", node: Node, number: int) -> ServableForm:
     require_snapshot(house.lake, number, capsule)
     model = house.registry.load(node.table, number)
     again = f"lakeline servable {node.asset}@{number}"
-    form = servable_form(model, past_rows(house.lake, capsule).frame, again=again)
+    rows = past_rows(house.lake, capsule, capsule.data.learned_until)
+    form = servable_form(model, rows.frame, again=again)
     house.registry.add_form(node.table, number, form)
     return form

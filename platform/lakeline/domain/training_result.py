@@ -18,7 +18,8 @@ from lakeline.models.trial import Trial
 
 if TYPE_CHECKING:
     from lakeline.models.evaluation_report import EvaluationReport
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.rows import Rows
+    from lakeline.models.training import TrainedModel
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
@@ -42,7 +43,7 @@ class Verdict:
     evaluation: "EvaluationReport"
     decision: GateDecision
     final: "TrainedModel"
-    learned: "TrainingSet"
+    learned: "Rows"
     champion: "RegisteredVersion | None"
     known_ts: dt.datetime
     columns: tuple[str, ...]
@@ -87,7 +88,7 @@ def materialization(
         "champion": champion.version,
         "is_champion": decision.promoted,
         "gate": decision.reason,
-        "train_rows": learned.frame.height,
+        "train_rows": learned.count,
         "train_days": f"{learned.start:%Y-%m-%d} to {learned.end:%Y-%m-%d}",
         "evaluated_days": f"{trial.test.start:%Y-%m-%d} to {trial.test.end:%Y-%m-%d}",
         "mlflow_run": version.run_id,

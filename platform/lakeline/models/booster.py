@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 from lakeline.errors import UntrainableError
 from lakeline.models.matrix import learned
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.training import TrainedModel
 
 if TYPE_CHECKING:
     import lightgbm as lgb
     import numpy as np
     import numpy.typing as npt
 
-    from lakeline.models.table_rows import TableRows
+    from lakeline.models.rows import Rows
 
 ROUNDS = 200
 
@@ -63,7 +63,7 @@ class BoosterModel(TrainedModel):
 
 
 def train_booster(
-    train: "TrainingSet | TableRows",
+    train: "Rows",
     *,
     params: Mapping[str, object] | None = None,
     rounds: int = ROUNDS,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
+    from lakeline.models.rows import Rows
+
     Floats = npt.NDArray[np.float64]
 
 SMALLEST_PROBABILITY = 1e-15
@@ -169,20 +171,20 @@ def log_losses(labels_N: "Floats", scores_N: "Floats") -> "Floats":
     return -np.where(labels_N == 1, np.log(safe_N), np.log1p(-safe_N))
 
 
-def share_baseline(train: TrainingSet, test: TrainingSet) -> Metrics:
+def share_baseline(train: "Rows", test: TrainingSet) -> Metrics:
     """Quality of giving every row of ``test`` the share of positive rows in ``train``: what knowing nothing is worth."""
     return evaluate(test.labels(), share_scores(train, test))
 
 
-def share_scores(train: TrainingSet, test: TrainingSet) -> "Floats":
+def share_scores(train: "Rows", test: TrainingSet) -> "Floats":
     """The share of positive rows in ``train`` for each row of ``test``, shape ``(N,)``."""
     import numpy as np
 
-    return np.full(test.frame.height, train.labels().mean())
+    return np.full(test.frame.height, train.share)
 
 
 def schedule_baseline(
-    train: TrainingSet,
+    train: "Rows",
     test: TrainingSet,
     columns: Sequence[str],
     *,
@@ -196,7 +198,7 @@ def schedule_baseline(
 
 
 def schedule_scores(
-    train: TrainingSet,
+    train: "Rows",
     test: TrainingSet,
     columns: Sequence[str],
     *,

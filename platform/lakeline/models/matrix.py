@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakeline.errors import FeatureTypeError, UnlabelledError
+from lakeline.errors import UnlabelledError
 from lakeline.models.training import UNSEEN, TrainingSet, feature_matrix
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-    from lakeline.models.table_rows import TableRows
+    from lakeline.models.rows import Rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class Learned:
     categories: Mapping[str, tuple[str, ...]]
 
 
-def learned(train: "TrainingSet | TableRows") -> Learned:
+def learned(train: "Rows") -> Learned:
     """The matrix of some rows.
 
     Raises:
@@ -60,7 +60,7 @@ def values_of(column: "pl.Series") -> tuple[str, ...]:
     return tuple(column.cast(pl.String).drop_nulls().unique().sort().to_list())
 
 
-def _of_batches(rows: "TableRows") -> Learned:
+def _of_batches(rows: "Rows") -> Learned:
     """In one pass: a value gets its code when it is first met, and its place in the order when all are known."""
     import numpy as np
 
@@ -72,7 +72,8 @@ def _of_batches(rows: "TableRows") -> Learned:
     for shard in rows.shards():
         for frame in rows.read(shard):
             end = count + frame.height
-            _write(frame, rows.features, met, matrix_ND[count:end])
+            coded = [_coded(frame[name], codes) for name, codes in met.items()]
+            matrix_ND[count:end] = feature_matrix(frame.with_columns(coded), rows.features, {})
             labels_N[count:end] = _labels(frame[rows.label])
             count = end
     for name, codes in met.items():
@@ -87,28 +88,21 @@ def _of_batches(rows: "TableRows") -> Learned:
     )
 
 
-def _write(
-    frame: "pl.DataFrame",
-    features: tuple[str, ...],
-    met: dict[str, dict[str, int]],
-    matrix_ND: "npt.NDArray[np.float32]",
-) -> None:
-    """Encode a batch into its rows of the matrix."""
+def _coded(column: "pl.Series", codes: dict[str, int]) -> "pl.Series":
+    """The code of each value; one that is met for the first time gets the next."""
     import polars as pl
 
-    for name, codes in met.items():
-        for value in values_of(frame[name]):
-            codes.setdefault(value, len(codes))
-    for place, name in enumerate(features):
-        column = frame[name]
-        if name in met:
-            text, codes = column.cast(pl.String), met[name]
-            coded = text.replace_strict(codes, default=UNSEEN, return_dtype=pl.Float32)
-            matrix_ND[:, place] = coded.to_numpy()
-            continue
-        if not (column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null)):
-            raise FeatureTypeError(name, str(column.dtype))
-        matrix_ND[:, place] = column.cast(pl.Float32).to_numpy()
+    text = column.cast(pl.String)
+
+    def places() -> pl.Series:
+        return text.cast(pl.Enum(list(codes)), strict=False).to_physical()
+
+    found = places()
+    if found.null_count() > text.null_count():
+        for value in text.filter(found.is_null()).drop_nulls().unique():
+            codes[value] = len(codes)
+        found = places()
+    return found.cast(pl.Float32).fill_null(UNSEEN)
 
 
 def _labels(label: "pl.Series") -> "npt.NDArray[np.float64]":

@@ -1,15 +1,13 @@
-"""Labelled rows that a model learns from, wherever they are: a frame in memory, or a table read batch by batch."""
+"""Labelled rows that a model learns from, wherever they are: in memory, or in a table that is read batch by batch."""
 
 import datetime as dt
-import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
-
-from lakeline.models.training import TrainingSet
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from lakeline.models.training import TrainingSet
 
 HELD_SHARE = 0.2
 """Rows that may be held out at most."""
@@ -18,10 +16,16 @@ HELD_SHARE = 0.2
 class Rows(Protocol):
     """Labelled rows in shards, each of which can be read alone.
 
+    `lakeline.models.training.TrainingSet` holds them in memory, `lakeline.models.table_rows.TableRows` reads them from a
+    snapshot of a table.
+
     Attributes:
         features: Columns that a model reads, in its order.
         categorical: Those whose values are names.
         label: Boolean or 0/1 column without nulls.
+        at: Aware timestamp column: when the decision was made.
+        start: Decisions covered: from here, included.
+        end: Up to here, excluded.
     """
 
     @property
@@ -30,10 +34,49 @@ class Rows(Protocol):
     def categorical(self) -> tuple[str, ...]: ...  # noqa: D102
     @property
     def label(self) -> str: ...  # noqa: D102
+    @property
+    def at(self) -> str: ...  # noqa: D102
+    @property
+    def start(self) -> dt.datetime: ...  # noqa: D102
+    @property
+    def end(self) -> dt.datetime: ...  # noqa: D102
+
+    @property
+    def frame(self) -> "pl.DataFrame":
+        """All rows in memory, in their order, with everything that training and evaluating take."""
+        ...
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        ...
+
+    @property
+    def most_rows(self) -> int:
+        """At least as many as there are, told without reading them."""
+        ...
+
+    @property
+    def share(self) -> float:
+        """Share of positive labels; NaN where there are no rows."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Version of the content, whatever the order: see `lakeline.lake.content`."""
+        ...
 
     @property
     def content(self) -> str:
         """What tells these rows, in this order, from any others."""
+        ...
+
+    def in_memory(self) -> "TrainingSet":
+        """The same rows in the same order, in memory."""
+        ...
+
+    def only(self, features: Sequence[str]) -> "Rows":
+        """The same rows for a model that reads no more than ``features``."""
         ...
 
     def shards(self) -> Sequence[str]:
@@ -41,74 +84,9 @@ class Rows(Protocol):
         ...
 
     def read(self, shard: str) -> "Iterator[pl.DataFrame]":
-        """The rows of a shard, in frames, the same at each call."""
+        """Features and label of a shard's rows, in frames, the same at each call."""
         ...
 
     def split(self, days: int) -> "tuple[Rows, Rows | None]":
         """The rows before the newest ``days`` days, and those of them; None where none are to be held out."""
         ...
-
-
-@dataclass(frozen=True, eq=False)
-class FrameRows:
-    """The rows of a training set in memory: one shard.
-
-    Attributes:
-        train: Labelled rows.
-    """
-
-    train: TrainingSet
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """Columns that a model reads, in its order."""
-        return self.train.features
-
-    @property
-    def categorical(self) -> tuple[str, ...]:
-        """Those whose values are names."""
-        return self.train.categorical
-
-    @property
-    def label(self) -> str:
-        """What is predicted."""
-        return self.train.label
-
-    @property
-    def content(self) -> str:
-        """Hash of the rows in their order."""
-        columns = [*self.features, self.label]
-        hashed = self.train.frame.select(columns).hash_rows()
-        told = [
-            columns,
-            list(self.categorical),
-            hashlib.sha256(hashed.to_numpy().tobytes()).hexdigest(),
-        ]
-        return hashlib.sha256(repr(told).encode()).hexdigest()
-
-    def shards(self) -> Sequence[str]:
-        """One shard."""
-        return ("frame",)
-
-    def read(self, shard: str) -> "Iterator[pl.DataFrame]":
-        """All rows at once."""
-        assert shard == "frame"
-        yield self.train.frame
-
-    def split(self, days: int) -> "tuple[FrameRows, FrameRows | None]":
-        """The rows before the newest ``days`` days, and those of them, which are never more than a fifth."""
-        moment = self._held_from(days)
-        if moment is None:
-            return self, None
-        held = self.train.after(moment)
-        if held.frame.is_empty():
-            return self, None
-        return replace(self, train=self.train.before(moment)), replace(self, train=held)
-
-    def _held_from(self, days: int) -> dt.datetime | None:
-        times = self.train.frame[self.train.at]
-        newest = times.max()
-        if not days or not isinstance(newest, dt.datetime):
-            return None
-        latest: dt.datetime = times.sort()[int(len(times) * (1 - HELD_SHARE))]
-        return max(newest - dt.timedelta(days=days), latest)

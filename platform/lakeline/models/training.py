@@ -8,11 +8,12 @@ import datetime as dt
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from lakeline.errors import ColumnsMissingError, FeatureTypeError, UnlabelledError
+from lakeline.models.rows import HELD_SHARE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +78,10 @@ class TrainingSet:
         kept = tuple(column for column in self.categorical if column in features)
         return replace(self, features=tuple(features), categorical=kept)
 
+    def in_memory(self) -> "TrainingSet":
+        """Itself."""
+        return self
+
     def labels(self) -> "npt.NDArray[np.float64]":
         """Labels as 0 and 1, shape ``(N,)``.
 
@@ -89,6 +94,65 @@ class TrainingSet:
         if nulls:
             raise UnlabelledError(self.label, nulls, self.frame.height)
         return self.frame[self.label].cast(pl.Float64).to_numpy()
+
+    @property
+    def count(self) -> int:
+        """How many rows there are."""
+        return self.frame.height
+
+    @property
+    def most_rows(self) -> int:
+        """As many as there are."""
+        return self.frame.height
+
+    @property
+    def share(self) -> float:
+        """Share of positive labels; NaN where there are no rows.
+
+        Raises:
+            UnlabelledError: Some rows have none.
+        """
+        return float(self.labels().mean()) if self.count else float("nan")
+
+    @property
+    def version(self) -> str:
+        """Version of the content, whatever the order of the rows."""
+        from lakeline.lake.content import content_version
+
+        return content_version(self.frame)
+
+    @property
+    def content(self) -> str:
+        """Hash of features and label in their order."""
+        columns = [*self.features, self.label]
+        hashed = self.frame.select(columns).hash_rows().to_numpy()
+        told = [columns, [*self.categorical], hashlib.sha256(hashed.tobytes()).hexdigest()]
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+    def shards(self) -> Sequence[str]:
+        """One shard."""
+        return ("frame",)
+
+    def read(self, shard: str) -> "Iterator[pl.DataFrame]":
+        """All rows at once."""
+        assert shard == "frame"
+        yield self.frame
+
+    def split(self, days: int) -> "tuple[TrainingSet, TrainingSet | None]":
+        """The rows before the newest ``days`` days, and those of them, which are never more than a fifth."""
+        moment = self._held_from(days)
+        if moment is None:
+            return self, None
+        held = self.after(moment)
+        return (self, None) if held.frame.is_empty() else (self.before(moment), held)
+
+    def _held_from(self, days: int) -> dt.datetime | None:
+        times = self.frame[self.at]
+        newest = times.max()
+        if not days or not isinstance(newest, dt.datetime):
+            return None
+        latest: dt.datetime = times.sort()[int(len(times) * (1 - HELD_SHARE))]
+        return max(newest - dt.timedelta(days=days), latest)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from lakeline.models.evaluation import Metrics
+    from lakeline.models.rows import Rows
     from lakeline.models.training import TrainedModel
 
-    Train = Callable[[TrainingSet, int], TrainedModel]
+    Train = Callable[[Rows, int], TrainedModel]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,6 +86,8 @@ class Trial:
     """A trained model with its results on days that it never saw.
 
     Attributes:
+        train: What it learned from.
+        test: What it was judged on.
         scores_N: Its scores of the rows of ``test``, shape ``(N,)``.
         baseline_scores: Those of each baseline.
     """
@@ -92,7 +95,7 @@ class Trial:
     model: "TrainedModel"
     metrics: "Metrics"
     baselines: "Mapping[str, Metrics]"
-    train: TrainingSet
+    train: "Rows"
     test: TrainingSet
     scores_N: "npt.NDArray[np.float64]" = field(repr=False)  # noqa: N815 - arrays carry their shape
     baseline_scores: "Mapping[str, npt.NDArray[np.float64]]" = field(repr=False)
@@ -139,18 +142,16 @@ def labelled_rows(
     ).labelled()
 
 
-def split_at(
-    whole: TrainingSet, rules: GateRules, champion_until: dt.datetime | None
-) -> dt.datetime:
-    """Where the training window of a challenger ends: the days after it judge it.
+def split_at(end: dt.datetime, rules: GateRules, champion_until: dt.datetime | None) -> dt.datetime:
+    """Where the training window of a challenger ends, of rows that end at ``end``: the days after it judge it.
 
     Those are the newest ``rules.days``. Where the champion learned from some of them, the challenger learns up to the
     same moment, so that neither has seen more, as long as ``rules.min_days`` are left to judge them.
     """
-    usual = whole.end - dt.timedelta(days=rules.days)
+    usual = end - dt.timedelta(days=rules.days)
     if champion_until is None:
         return usual
-    return max(usual, min(champion_until, whole.end - dt.timedelta(days=rules.min_days)))
+    return max(usual, min(champion_until, end - dt.timedelta(days=rules.min_days)))
 
 
 def learn_until(whole: TrainingSet, learning: Learning, until: dt.datetime) -> TrainingSet:
@@ -161,38 +162,52 @@ def learn_until(whole: TrainingSet, learning: Learning, until: dt.datetime) -> T
     return replace(whole, frame=known).before(until)
 
 
+def parted(
+    whole: TrainingSet, learning: Learning, *, until: dt.datetime, test_until: dt.datetime
+) -> tuple[TrainingSet, TrainingSet]:
+    """What a trial learns from, and the rows from ``until`` to ``test_until`` that it is judged on."""
+    return learn_until(whole, learning, until), whole.after(until).before(test_until)
+
+
 def attempt(
     model: str,
     train_model: "Train",
-    whole: TrainingSet,
-    learning: Learning,
+    train: "Rows",
+    test: "Rows",
     *,
-    until: dt.datetime,
-    test_until: dt.datetime,
+    schedule: Sequence[str],
     seed: int,
 ) -> Trial:
-    """Train on the days before ``until`` and evaluate on those from there to ``test_until``.
+    """Train, and evaluate on later days.
+
+    Args:
+        model: The asset, for what is said.
+        train_model: Its function.
+        train: Labelled rows, each of which was known before those of ``test`` were decided.
+        test: Labelled rows, which are read when the training is over.
+        schedule: Features of the baseline to beat; none, and the share is the only one.
+        seed: Of everything random.
 
     Raises:
         NothingToLearnError: One of the two holds no labelled rows.
     """
     from lakeline.models.evaluation import evaluate, schedule_scores, share_scores
 
-    train, test = learn_until(whole, learning, until), whole.after(until).before(test_until)
     for part, what in ((train, "train on"), (test, "be evaluated on")):
-        if part.frame.is_empty():
+        if not part.count:
             raise NothingToLearnError(model, what, part.start, part.end)
-    trained, labels_N = train_model(train, seed), test.labels()
-    baselines = {"share": share_scores(train, test)}
-    if learning.schedule:
-        baselines["schedule"] = schedule_scores(train, test, learning.schedule)
-    scores_N = trained.predict(test.frame)
+    trained = train_model(train, seed)
+    judging = test.in_memory()
+    labels_N, scores_N = judging.labels(), trained.predict(judging.frame)
+    baselines = {"share": share_scores(train, judging)}
+    if schedule:
+        baselines["schedule"] = schedule_scores(train, judging, schedule)
     return Trial(
         model=trained,
         metrics=evaluate(labels_N, scores_N),
         baselines={name: evaluate(labels_N, one_N) for name, one_N in baselines.items()},
         train=train,
-        test=test,
+        test=judging,
         scores_N=scores_N,
         baseline_scores=baselines,
     )

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from lakeline.models.rows import FrameRows
 from lakeline.models.surroundings import Report, Surroundings, say_nothing
+from lakeline.models.training import TrainingSet
 from lakeline.neural.architectures import build_network, factory_module
 from lakeline.neural.blocks import (
     Block,
@@ -120,7 +120,7 @@ def _forward(network: nn.Module, plan: "Plan", place: Place) -> Callable[..., Te
 def blocks_of(rows: "Rows", plan: "Plan", fitted: Fitted) -> Blocks:
     """Some rows as the loop takes them: a frame is encoded once, a table is read by shards."""
     sizes = {"batch_rows": plan.batch_rows, "buffer_rows": plan.buffer_rows}
-    if isinstance(rows, FrameRows):
+    if isinstance(rows, TrainingSet):
         block = encode_all(rows, fitted.encoding)
         assert block is not None  # an encoding is made of rows that there are
         return MemoryBlocks(block=block, **sizes)

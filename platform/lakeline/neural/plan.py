@@ -41,7 +41,8 @@ class Plan:
         compile: Whether torch compiles the network first.
         threads: Threads of torch on a CPU.
         processes: Processes that share each step's rows; more than one are started by torchrun.
-        buffer_rows: Rows that are shuffled together; the files of a table are shuffled besides.
+        memory_rows: Rows of a table up to which it is read into memory and shuffled whole; a larger one is streamed.
+        buffer_rows: Rows of a streamed table that are shuffled together; its shards are shuffled besides.
         spill: Whether the encoded rows of a table are kept on this machine's disk for later epochs.
         prefetch: Buffers that are made ready ahead; 0 makes each when it is needed.
         checkpoint_steps: Steps between two checkpoints, beside that of each epoch; 0 writes none in between.
@@ -66,6 +67,7 @@ class Plan:
     # took 7 to 9, on cores that others used too: each part of a step waits for the slower thread. See benchmarks/bench_train.py.
     threads: int = 1
     processes: int = 1
+    memory_rows: int = 1_000_000
     buffer_rows: int = 131_072
     spill: bool = True
     prefetch: int = 1
@@ -76,7 +78,7 @@ class Plan:
         for name in ("epochs", "batch_rows", "threads", "processes", "buffer_rows"):
             if getattr(self, name) < 1:
                 raise PlanError(name, getattr(self, name), "at least 1")
-        for name in ("weight_decay", "warmup_steps", "clip_norm", "stop_days", "patience", "prefetch", "checkpoint_steps"):  # fmt: skip
+        for name in ("memory_rows", "weight_decay", "warmup_steps", "clip_norm", "stop_days", "patience", "prefetch", "checkpoint_steps"):  # fmt: skip
             if getattr(self, name) < 0:
                 raise PlanError(name, getattr(self, name), "0 or more")
         if not self.learning_rate > 0:

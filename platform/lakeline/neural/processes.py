@@ -20,8 +20,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from lakeline.models.rows import FrameRows
 from lakeline.models.table_rows import TableRows
+from lakeline.models.training import TrainingSet
 from lakeline.neural.errors import ProcessesError
 from lakeline.neural.files import restore
 
@@ -69,8 +69,6 @@ def read_job(folder: Path) -> tuple["Rows", dict[str, Any]]:
 
     import polars as pl
 
-    from lakeline.models.training import TrainingSet
-
     job = json.loads((folder / JOB).read_text(encoding="utf-8"))
     told = job["rows"]
     if job["is_table"]:
@@ -78,23 +76,22 @@ def read_job(folder: Path) -> tuple["Rows", dict[str, Any]]:
     frame = pl.read_ipc(folder / ROWS)
     moments = {name: dt.datetime.fromisoformat(told[name]) for name in ("start", "end")}
     lists = {name: tuple(told[name]) for name in ("features", "categorical")}
-    return FrameRows(TrainingSet(frame=frame, **{**told, **moments, **lists})), job
+    return TrainingSet(frame=frame, **{**told, **moments, **lists}), job
 
 
 def _write_job(
     folder: Path, rows: "Rows", plan: "Plan", *, name: str, around: "Surroundings"
 ) -> None:
-    if isinstance(rows, FrameRows):
-        train = rows.train
-        kept = dict.fromkeys((*train.features, train.label, train.at))
-        train.frame.select(list(kept)).write_ipc(folder / ROWS)
+    if isinstance(rows, TrainingSet):
+        kept = dict.fromkeys((*rows.features, rows.label, rows.at))
+        rows.frame.select(list(kept)).write_ipc(folder / ROWS)
         told: Mapping[str, Any] = {
-            "features": train.features,
-            "categorical": train.categorical,
-            "label": train.label,
-            "at": train.at,
-            "start": train.start.isoformat(),
-            "end": train.end.isoformat(),
+            "features": rows.features,
+            "categorical": rows.categorical,
+            "label": rows.label,
+            "at": rows.at,
+            "start": rows.start.isoformat(),
+            "end": rows.end.isoformat(),
         }
     else:
         assert isinstance(rows, TableRows)

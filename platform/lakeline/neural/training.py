@@ -2,26 +2,23 @@
 
 from typing import TYPE_CHECKING
 
-from lakeline.models.rows import FrameRows
 from lakeline.models.surroundings import surroundings
-from lakeline.models.training import TrainingSet
+from lakeline.models.table_rows import TableRows
 from lakeline.neural.errors import require_torch
 from lakeline.neural.model import NetworkModel
 from lakeline.neural.plan import Plan
 
 if TYPE_CHECKING:
-    from lakeline.models.table_rows import TableRows
+    from lakeline.models.rows import Rows
 
 
-def train_network(
-    train: "TrainingSet | TableRows", plan: Plan, *, name: str = "network"
-) -> NetworkModel:
+def train_network(train: "Rows", plan: Plan, *, name: str = "network") -> NetworkModel:
     """A network for the label of ``train``; on a CPU equal arguments give equal bytes, however often it was interrupted.
 
     Checkpoints, reports and the device come from the `lakeline.models.surroundings` of the call.
 
     Args:
-        train: Labelled rows: in memory, or straight from a table.
+        train: Labelled rows. Those of a table are read into memory up to ``plan.memory_rows``, and streamed beyond.
         plan: How it is trained.
         name: What the model is called.
 
@@ -35,7 +32,8 @@ def train_network(
         ProcessesError: The plan asks for several processes, and one of them failed.
     """
     require_torch("Training a network")
-    rows = FrameRows(train) if isinstance(train, TrainingSet) else train
+    is_small = isinstance(train, TableRows) and train.count <= plan.memory_rows
+    rows = train.in_memory() if is_small and isinstance(train, TableRows) else train
     if plan.processes > 1:
         from lakeline.neural.processes import fit_apart
 
