@@ -16,7 +16,7 @@ from lakeline.contract import Contract, column
 from lakeline.domain import Daily, Domain
 from lakeline.resource import Lakehouse
 from lakeline.window import Window
-from tests.kubernetes.launchers import ASK
+from tests.kubernetes.launchers import asked
 
 if TYPE_CHECKING:
     from lakeline.models.rows import Rows
@@ -123,11 +123,7 @@ def _launchers(assets: tuple[dg.AssetsDefinition, ...]) -> dg.Definitions:
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        word, _, partition = (context.cursor or "").partition(":")
-        if word != ASK:
-            return dg.SkipReason("Nobody asks.")
-        context.update_cursor("")
-        return dg.RunRequest(asset_selection=keys, partition_key=partition)
+        return asked(context.cursor, keys)
 
     @dg.schedule(name="all_schedule", cron_schedule="* * * * *", job=job)
     def schedule(_: dg.ScheduleEvaluationContext) -> dg.RunRequest:

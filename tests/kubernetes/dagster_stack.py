@@ -1,8 +1,9 @@
 """Dagster as it is deployed on Kubernetes: storage in Postgres, its servers as processes, runs as pods of a cluster."""
 
 import subprocess
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import dagster as dg
@@ -22,7 +23,7 @@ from tests.services import HOST, Postgres, free_ports
 ROOT = Path(__file__).parents[2]
 PATHS = ("ui", "backfill", "sensor", "job", "schedule", "cli")
 PARTITION, BACKFILL = "dagster/partition", "dagster/backfill"
-LAUNCH_S = 90.0
+LAUNCH_S, ASK_AGAIN_S = 90, 15
 
 
 class NoRunError(RuntimeError):
@@ -77,8 +78,7 @@ class DagsterStack:
                 assert partition, "A backfill is of a partition"
                 return self._found({BACKFILL: self.web.backfill([asset], [partition])}, before)
             case "sensor":
-                self.web.ask_sensor(asset, partition)
-                return self._found({"dagster/sensor_name": f"{plain(asset)}_sensor"}, before)
+                return self._asked(asset, partition, before)
             case "schedule":
                 return self._scheduled(asset, before)
             case "cli":
@@ -127,14 +127,22 @@ class DagsterStack:
         """Pods that Dagster made for a run, as stored."""
         return self.namespace.listed("Pod", _labels(run_id, component))
 
-    def _found(self, tags: Mapping[str, str], before: set[str]) -> str:
+    def _found(self, tags: Mapping[str, str], before: set[str], within_s: float = LAUNCH_S) -> str:
         wanted = dg.RunsFilter(tags=dict(tags))
 
         def new() -> list[str]:
             found = [run.run_id for run in self.instance.get_runs(wanted)]
             return [run_id for run_id in found if run_id not in before]
 
-        return until(new, within_s=LAUNCH_S, every_s=0.2)[0]
+        return until(new, within_s=within_s, every_s=0.2)[0]
+
+    def _asked(self, asset: str, partition: str | None, before: set[str]) -> str:
+        tags, token = {"dagster/sensor_name": f"{plain(asset)}_sensor"}, uuid.uuid4().hex
+        for _ in range(LAUNCH_S // ASK_AGAIN_S):
+            self.web.ask_sensor(asset, partition, token)
+            with suppress(TimeoutError):
+                return self._found(tags, before, within_s=ASK_AGAIN_S)
+        raise TimeoutError(f"The sensor of {asset} launched nothing in {LAUNCH_S} s")
 
     def _scheduled(self, asset: str, before: set[str]) -> str:
         name = f"{plain(asset)}_schedule"

@@ -1,5 +1,7 @@
 """A job, a sensor and a schedule for an asset, by which tests launch it: part of a file of definitions."""
 
+from collections.abc import Sequence
+
 import dagster as dg
 
 ASK = "launch"
@@ -14,9 +16,18 @@ def plain(asset: str) -> str:
     return asset.replace("/", "__")
 
 
-def ask(partition: str | None) -> str:
-    """The cursor that lets the sensor launch a run."""
-    return f"{ASK}:{partition or ''}"
+def ask(partition: str | None, token: str) -> str:
+    """The cursor that lets the sensor launch one run for a token, however often it is set."""
+    return f"{ASK}:{token}:{partition or ''}"
+
+
+def asked(cursor: str | None, keys: Sequence[dg.AssetKey]) -> dg.RunRequest | dg.SkipReason:
+    """The run that a cursor asks for; Dagster launches one with the same key once."""
+    word, _, rest = (cursor or "").partition(":")
+    if word != ASK:
+        return dg.SkipReason("Nobody asks.")
+    token, _, partition = rest.partition(":")
+    return dg.RunRequest(run_key=token, asset_selection=[*keys], partition_key=partition or None)
 
 
 def launchers(asset: str, partitions: dg.PartitionsDefinition[str] | None = None) -> dg.Definitions:
@@ -36,11 +47,7 @@ def launchers(asset: str, partitions: dg.PartitionsDefinition[str] | None = None
         default_status=dg.DefaultSensorStatus.RUNNING,
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        word, _, partition = (context.cursor or "").partition(":")
-        if word != ASK:
-            return dg.SkipReason("Nobody asks.")
-        context.update_cursor("")
-        return dg.RunRequest(asset_selection=[key], partition_key=partition or None)
+        return asked(context.cursor, [key])
 
     @dg.schedule(name=f"{name}_schedule", cron_schedule="* * * * *", job=job)
     def schedule(_: dg.ScheduleEvaluationContext) -> dg.RunRequest:

@@ -76,10 +76,10 @@ class Webserver:
         params = {"assetSelection": keys, "partitionNames": list(partitions)}
         return str(self._do(BACKFILL, params=params)["backfillId"])
 
-    def ask_sensor(self, asset: str, partition: str | None) -> None:
-        """Let an asset's sensor launch a run at its next tick."""
+    def ask_sensor(self, asset: str, partition: str | None, token: str) -> None:
+        """Let an asset's sensor launch one run for a token; a tick that goes on meanwhile may overwrite it, so ask again."""
         which = {**_where(), "sensorName": f"{plain(asset)}_sensor"}
-        self._do(CURSOR, which=which, cursor=ask(partition))
+        self._do(CURSOR, which=which, cursor=ask(partition, token))
 
     def start_schedule(self, asset: str) -> str:
         """Id of an asset's schedule, which is started."""

@@ -2,18 +2,20 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakeline.errors import LakeError, names
 from lakeline.lake.lock import Turn, advisory_lock, advisory_turn, file_lock, file_turn
+from lakeline.lake.shape import Shape
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table
 
     from lakeline.contract import Contract
+    from lakeline.contract.evolution import Evolution
 
 CODEC = "write.parquet.compression-codec"
 """The table property that says how its files are compressed; a person may set another one on a table."""
@@ -174,13 +176,21 @@ class Lake:
 
 
 def _evolved(table: "Table", name: str, contract: "type[Contract]", lake: Lake) -> "Table":
-    from lakeline.contract.evolution import apply_evolution, plan_evolution
+    from lakeline.contract.evolution import apply_evolution
 
-    if plan_evolution(name, table.schema(), table.properties, contract).is_empty:
+    if _planned(name, Shape.of(table), contract).is_empty:
         return table
     with lake.lock(name):
         table.refresh()
-        evolution = plan_evolution(name, table.schema(), table.properties, contract)
+        evolution = _planned(name, Shape.of(table), contract)
         if not evolution.is_empty:
             apply_evolution(table, evolution)
         return table.refresh()
+
+
+@lru_cache(maxsize=256)
+def _planned(name: str, shape: Shape, contract: "type[Contract]") -> "Evolution":
+    """What a table needs; working it out takes as long as reading the table's metadata."""
+    from lakeline.contract.evolution import plan_evolution
+
+    return plan_evolution(name, shape.schema, dict(shape.properties), contract)

@@ -12,13 +12,13 @@ SQLITE_BUSY_TIMEOUT_S = 60
 
 def open_sql_catalog(uri: str, warehouse: str, properties: Mapping[str, str]) -> "SqlCatalog":
     """The catalog at ``uri``; its tables and the folder of a SQLite file are made where they are missing."""
-    from pyiceberg.catalog.sql import SqlCatalog
+    from lakeline.lake.remembering import RememberingCatalog
 
     place = warehouse if "://" in warehouse else f"file://{warehouse}"
     if uri.startswith("sqlite"):
         _prepare_sqlite(Path(uri.removeprefix("sqlite:///")))
         uri = f"{uri}?timeout={SQLITE_BUSY_TIMEOUT_S}"
-    return SqlCatalog(
+    return RememberingCatalog(
         "lake", **{"uri": uri, "warehouse": place, "pool_pre_ping": "true", **properties}
     )
 

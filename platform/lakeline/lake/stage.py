@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import LakeError
 from lakeline.lake.catalog import CODEC
+from lakeline.lake.shape import Shape
 
 if TYPE_CHECKING:
     import polars as pl
@@ -81,7 +83,7 @@ class Stager:
 
     def __init__(self, table: "Table") -> None:
         self.table = table
-        self._layout = _layout(table)
+        self._layout = _layout(Shape.of(table))
         self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="stage")
         self._room = BoundedSemaphore(WRITERS + 1)
         self._files: list[Future[StagedFile]] = []
@@ -163,7 +165,7 @@ def _is_full(error: Exception) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Layout:
-    """What every file of a table has in common; making it anew for each costs 2 ms.
+    """What every file of a table has in common; making it anew costs 2 ms.
 
     Attributes:
         schema: With the table's field ids.
@@ -176,17 +178,18 @@ class _Layout:
     fields: dict[str, int]
 
 
-def _layout(table: "Table") -> _Layout:
+@lru_cache(maxsize=64)
+def _layout(shape: Shape) -> _Layout:
     from pyiceberg.io.pyarrow import (
         compute_statistics_plan,
         parquet_path_to_id_mapping,
         schema_to_pyarrow,
     )
 
-    schema = table.schema()
+    schema = shape.schema
     return _Layout(
         schema=schema_to_pyarrow(schema),
-        statistics=compute_statistics_plan(schema, table.properties),
+        statistics=compute_statistics_plan(schema, dict(shape.properties)),
         fields=parquet_path_to_id_mapping(schema),
     )
 

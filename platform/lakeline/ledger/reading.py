@@ -20,6 +20,11 @@ _because_asset = asset.alias("because_asset")
 _because_part = word.alias("because_part")
 
 
+def id_of(name: str) -> "sa.ScalarSelect[int]":
+    """Id of an asset, as part of a statement; null if the ledger has never seen it."""
+    return sa.select(asset.c.id).where(asset.c.name == name).scalar_subquery()
+
+
 def asset_id(connection: sa.Connection, name: str) -> int:
     """Id of an asset; -1, which no row has, if the ledger has never seen it."""
     found = connection.execute(sa.select(asset.c.id).where(asset.c.name == name)).scalar()
@@ -33,7 +38,7 @@ def batches(
     partitions: Collection[str] | None = None,
 ) -> list[str]:
     """Ids of the asset's batches in one of ``statuses``, in the order they began; all, or those of some partitions."""
-    is_one = (batch.c.asset_id == asset_id(connection, name), batch.c.status.in_(statuses))
+    is_one = (batch.c.asset_id == id_of(name), batch.c.status.in_(statuses))
     statement = sa.select(batch.c.name).where(*is_one).order_by(batch.c.id)
     if partitions is None:
         return list(connection.execute(statement).scalars())
@@ -48,7 +53,7 @@ def versions(connection: sa.Connection, name: str) -> dict[str, str]:
     statement = (
         sa.select(_part.c.text, current.c.version)
         .join(_part, _part.c.id == current.c.part_id)
-        .where(current.c.asset_id == asset_id(connection, name))
+        .where(current.c.asset_id == id_of(name))
     )
     return dict(connection.execute(statement).tuples().all())
 
@@ -57,7 +62,7 @@ def currents(
     connection: sa.Connection, name: str, partitions: Collection[str] | None
 ) -> dict[str, Current]:
     """Published partitions of the asset, all or those asked for."""
-    statement = _CURRENT.where(current.c.asset_id == asset_id(connection, name))
+    statement = _CURRENT.where(current.c.asset_id == id_of(name))
     if partitions is not None and len(partitions) <= _FEW:
         statement = statement.where(_part.c.text.in_(sorted(partitions)))
     wanted = None if partitions is None else set(partitions)
