@@ -18,7 +18,7 @@ from lakeline.errors import FeatureTypeError, UntrainableError
 from lakeline.lake import Lake
 from lakeline.lake.maintenance import compact
 from lakeline.ledger import Ledger
-from lakeline.models import table_rows
+from lakeline.models import shards
 from lakeline.models.booster import train_booster
 from lakeline.models.table_rows import TableRows
 from lakeline.models.trial import Learning, labelled_rows, learn_until
@@ -186,7 +186,7 @@ def order(rows: TableRows, seed: int, epoch: int, **changes: Any) -> list[float]
 def test_the_seed_and_the_epoch_decide_the_order_and_every_row_comes_once(
     folder_wood: tuple[Lake, Ledger], monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(table_rows, "SHARD_ROWS", 150)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 150)
     rows = rows_of(folder_wood[0])
     assert rows.shards()[:2] == ["2024-03-01/2024-03-02", "2024-03-03/2024-03-04"]
     first = order(rows, 1, 0)
@@ -230,15 +230,15 @@ def test_a_table_is_read_once_and_kept_encoded_where_there_is_room(
         return real(self, shard)
 
     monkeypatch.setattr(TableRows, "read", counted)
-    monkeypatch.setattr(table_rows, "SHARD_ROWS", 300)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 300)
     given = plan(epochs=3, stop_days=0, memory_rows=0)
     kept = train_network(rows_of(folder_wood[0]), given).payload
-    shards = len(rows_of(folder_wood[0]).shards())
-    assert shards == 3
-    assert len(read) == shards * 2  # for the statistics, and for the first epoch
+    parts = len(rows_of(folder_wood[0]).shards())
+    assert parts == 3
+    assert len(read) == parts * 2  # for the statistics, and for the first epoch
     read.clear()
     again = train_network(rows_of(folder_wood[0]), replace(given, spill=False)).payload
-    assert len(read) == shards * 4
+    assert len(read) == parts * 4
     assert again == kept
 
     def full(**_: Any) -> None:
@@ -247,7 +247,7 @@ def test_a_table_is_read_once_and_kept_encoded_where_there_is_room(
     monkeypatch.setattr(tempfile, "TemporaryFile", full)
     read.clear()
     assert train_network(rows_of(folder_wood[0]), given).payload == kept
-    assert len(read) == shards * 4
+    assert len(read) == parts * 4
     assert caplog.text.count("Encoded rows are not kept") == 1
 
 
@@ -272,7 +272,7 @@ def test_the_order_is_that_of_the_rows_and_not_of_the_files(
         publish(lake, ledger, SIGHTINGS, shuffled, window=Window.of_days(day))
     compact(lake, NAME, max_files=0)
     assert read_all(rows_of(lake)).equals(before)
-    monkeypatch.setattr(table_rows, "SHARD_ROWS", 150)
+    monkeypatch.setattr(shards, "SHARD_ROWS", 150)
     assert read_all(rows_of(lake)).equals(before)
 
 

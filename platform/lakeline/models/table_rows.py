@@ -1,7 +1,4 @@
-"""Labelled rows straight from an Iceberg table: a pinned snapshot, read a stretch of days at a time.
-
-A stretch is a shard: whole days that hold some `SHARD_ROWS` rows together, so that a table with a file a day costs no
-plan a file (a day at a time took five times as long). What lies in memory is a shard, never the table.
+"""Labelled rows straight from an Iceberg table: a pinned snapshot, of which one shard at a time lies in memory.
 
 Rows come in the order of their days, and within a day of their values: the same rows have the same order, however the table
 was written, compacted or sorted, and so train the same model.
@@ -14,12 +11,13 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lakeline.lake.partitions import WHOLE, partition_key
+from lakeline.lake.partitions import WHOLE
 from lakeline.lake.past import scan_past, schema_at
 from lakeline.lake.read import storage_options
 from lakeline.models.rows import HELD_SHARE
+from lakeline.models.shards import days_of, stretches
 from lakeline.models.training import TrainingSet
-from lakeline.window import Window, day_start
+from lakeline.window import Window
 
 if TYPE_CHECKING:
     import polars as pl
@@ -27,10 +25,8 @@ if TYPE_CHECKING:
 
     from lakeline.models.trial import Learning
 
-SHARD_ROWS = 65_536
 BATCH_ROWS = 32_768
 MOMENTS = ("start", "end", "read_from", "read_until", "known_before")
-DAY = dt.timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +152,8 @@ class TableRows:
             also: More columns of :attr:`frame`.
         """
         more = tuple(one for one in dict.fromkeys((*self.also, *also)) if one not in self.features)
-        return replace(self, start=max(moment, self.start), known_before=None, also=more)
+        start = min(self.end, max(moment, self.start))
+        return replace(self, start=start, known_before=None, also=more)
 
     def before(self, moment: dt.datetime) -> "TableRows":
         """The decisions made before ``moment``."""
@@ -210,46 +207,17 @@ class TableRows:
 
     @cached_property
     def _days(self) -> dict[str, int]:
-        """Rows of each day that may hold decisions of the window; an empty table has none.
-
-        A day counts whole however many files it has, so that a compaction moves no border between shards.
-
-        Raises:
-            UnknownSnapshotError: The table does not remember the snapshot.
-        """
+        """Rows of each day that may hold decisions of the window; an empty table has none."""
         if not self.snapshot_id:
             return {}
-        schema_at(self._table, self.snapshot_id)
-        rows: dict[str, int] = {}
-        for task in self._table.scan(snapshot_id=self.snapshot_id).plan_files():
-            key = partition_key(task.file)
-            rows[key] = rows.get(key, 0) + task.file.record_count
-        is_narrow = self.read_from < self.start or self.end < self.read_until
-        maybe = self._days_by_statistics if is_narrow else rows
-        return {key: rows[key] for key in sorted(maybe) if key == WHOLE or self._is_read(key)}
-
-    @property
-    def _days_by_statistics(self) -> set[str]:
-        """Days with files whose statistics do not say that no decision in them is of the window."""
-        from pyiceberg.expressions import And, GreaterThanOrEqual, LessThan
-
-        from_on: Any = GreaterThanOrEqual
-        below: Any = LessThan
-        is_within = And(
-            from_on(self.at, self.start.isoformat()),
-            below(self.at, self.end.isoformat()),
-        )
-        found = self._table.scan(snapshot_id=self.snapshot_id, row_filter=is_within).plan_files()
-        return {partition_key(one.file) for one in found}
+        window = Window(start=self.read_from, end=self.read_until)
+        return days_of(self._table, self.snapshot_id, window, at=self.at, start=self.start, end=self.end)  # fmt: skip
 
     @cached_property
     def _stretches(self) -> list[tuple[str, str]]:
         if WHOLE in self._days:
             return [(WHOLE, WHOLE)]
-        return list(_stretches(self._days))
-
-    def _is_read(self, day: str) -> bool:
-        return self.read_from < day_start(day) + DAY and day_start(day) < self.read_until
+        return list(stretches(self._days))
 
     def _window(self, first: str, last: str) -> Window | None:
         """Event time of a stretch of days."""
@@ -333,15 +301,3 @@ class TableRows:
         if self.known is None or self.known_before is None:
             return wanted
         return wanted & (pl.col(self.known) < self.known_before)
-
-
-def _stretches(rows: Mapping[str, int]) -> Iterator[tuple[str, str]]:
-    """First and last key of runs of days that hold `SHARD_ROWS` together."""
-    first, held, last = "", 0, ""
-    for key, count in rows.items():
-        first, held, last = first or key, held + count, key
-        if held >= SHARD_ROWS:
-            yield first, last
-            first, held = "", 0
-    if first:
-        yield first, last
