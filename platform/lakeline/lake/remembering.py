@@ -1,6 +1,7 @@
 """A SQL catalog that reads a table's metadata once: its files never change, and a publish looks at the same one four times.
 
-What the catalog says which file is the present one is asked each time. Imported where a catalog is opened: it brings pyiceberg.
+Which file is the present one is asked each time; that it is still there is not, as long as this process knows what is in it.
+Imported where a catalog is opened: it brings pyiceberg.
 """
 
 from collections import OrderedDict
@@ -12,43 +13,42 @@ from pyiceberg.table import CommitTableResponse, Table
 
 if TYPE_CHECKING:
     from pyiceberg.table.metadata import TableMetadata
+    from pyiceberg.typedef import Identifier
 
 MOST = 32
 """Tables whose metadata is kept."""
 
 
 class RememberingCatalog(SqlCatalog):
-    """pyiceberg's catalog, with the newest metadata that it read or wrote."""
+    """pyiceberg's catalog, with the metadata of each table that it read or wrote last."""
 
     def __init__(self, name: str, **properties: str) -> None:
         super().__init__(name, **properties)
-        self._held: OrderedDict[str, TableMetadata] = OrderedDict()
+        self._held: OrderedDict[Identifier, tuple[str, TableMetadata]] = OrderedDict()
         self._guard = Lock()
 
-    def commit_table(self, *args: Any, **kwargs: Any) -> CommitTableResponse:
+    def commit_table(self, table: Table, *args: Any, **kwargs: Any) -> CommitTableResponse:
         """As in pyiceberg; what was committed is known from then on."""
-        done = super().commit_table(*args, **kwargs)
-        self._keep(done.metadata_location, done.metadata)
+        done = super().commit_table(table, *args, **kwargs)
+        self._keep(table.name(), done.metadata_location, done.metadata)
         return done
 
     def _convert_orm_to_iceberg(self, orm_table: IcebergTables) -> Table:
         location = str(orm_table.metadata_location)
-        held = self._held.get(location)
-        if held is None:
+        name = (*self.identifier_to_tuple(orm_table.table_namespace), orm_table.table_name)
+        known, metadata = self._held.get(name, ("", None))
+        if metadata is None or known != location:
             found = super()._convert_orm_to_iceberg(orm_table)
-            self._keep(location, found.metadata)
+            self._keep(name, location, found.metadata)
             return found
+        io = self._load_file_io(metadata.properties, location)
         return Table(
-            identifier=(*self.identifier_to_tuple(orm_table.table_namespace), orm_table.table_name),
-            metadata=held,
-            metadata_location=location,
-            io=self._load_file_io(held.properties, location),
-            catalog=self,
+            identifier=name, metadata=metadata, metadata_location=location, io=io, catalog=self
         )
 
-    def _keep(self, location: str, metadata: "TableMetadata") -> None:
+    def _keep(self, name: "Identifier", location: str, metadata: "TableMetadata") -> None:
         with self._guard:
-            self._held[location] = metadata
-            self._held.move_to_end(location)
+            self._held[name] = location, metadata
+            self._held.move_to_end(name)
             while len(self._held) > MOST:
                 self._held.popitem(last=False)
