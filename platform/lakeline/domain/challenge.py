@@ -46,14 +46,12 @@ from lakeline.models.trial import (
     Learning,
     attempt,
     columns_to_read,
-    labelled_rows,
     moment_of,
     split_at,
 )
 from lakeline.models.version_files import LEARNED_UNTIL
 
 if TYPE_CHECKING:
-    from lakeline.models.training import TrainingSet
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
@@ -174,14 +172,6 @@ def judging_rows(
     assert handle.window is not None
     handle.record(columns)
     return learned_rows(node, handle, handle.window.end).after(start, columns)
-
-
-def rows_of(node: Node, handle: Table, held: Contender | None) -> "TrainingSet":
-    """Every labelled row of the training set, in memory, with what an older champion reads."""
-    learning: Learning = node.extras["learning"]
-    assert handle.window is not None
-    rows = handle.read(columns=_columns(node, handle, held)).collect()
-    return labelled_rows(rows, learning, handle.window.start, handle.window.end)
 
 
 def _columns(node: Node, handle: Table, held: Contender | None) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from lakeline.domain.build import as_failure
-from lakeline.domain.challenge import SEED, Asked, rows_of, rules_of, tried
+from lakeline.domain.challenge import SEED, Asked, judging_rows, rules_of, tried
 from lakeline.domain.champion import in_service, version_of
 from lakeline.domain.chosen import trainer
 from lakeline.domain.handles import Table, open_table
@@ -102,7 +102,8 @@ def searched(
 ) -> Found:
     """The trials, those of a run before that was killed among them."""
     held = _champion(house, plan.model)
-    whole = rows_of(plan.model, handle, held)
+    assert handle.window is not None
+    whole = judging_rows(plan.model, handle, held, handle.window.start).in_memory()
     rules = rules_of(plan.model)
     until = split_at(whole.end, rules, held.learned_until if held else None)
     learning = plan.model.extras["learning"]

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from lakeline.models.surroundings import surroundings
-from lakeline.models.table_rows import TableRows
 from lakeline.neural.errors import require_torch
 from lakeline.neural.model import NetworkModel
 from lakeline.neural.plan import Plan
@@ -32,8 +31,7 @@ def train_network(train: "Rows", plan: Plan, *, name: str = "network") -> Networ
         ProcessesError: The plan asks for several processes, and one of them failed.
     """
     require_torch("Training a network")
-    is_small = isinstance(train, TableRows) and train.count <= plan.memory_rows
-    rows = train.in_memory() if is_small and isinstance(train, TableRows) else train
+    rows = train.in_memory() if train.count <= plan.memory_rows else train
     if plan.processes > 1:
         from lakeline.neural.processes import fit_apart
 
