@@ -61,7 +61,7 @@ def _broken_rules(frame: pl.DataFrame, contract: type[Contract]) -> Iterator[Vio
     rules = value_rules(contract)
     if not rules or not frame.height:
         return
-    counts = frame.select(rule.failures.alias(rule.name) for rule in rules).row(0)
+    counts = frame.select(rule.failures for rule in rules).row(0)
     for rule, count in zip(rules, counts, strict=True):
         if count:
             from lakeline.contract.pandera import rule_check

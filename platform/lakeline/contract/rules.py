@@ -23,7 +23,7 @@ class Rule:
         name: ``column.rule``, stable: ``wind_speed_mph.le``.
         text: The rule as people read it.
         passes: Expression, true where the value keeps the rule; null (which passes) where the value is.
-        failures: Expression, the number of values that break it.
+        failures: Expression by the rule's name, the number of values that break it.
         is_null_rule: Whether it is the rule against nulls, which alone never yields null.
     """
 
@@ -54,7 +54,7 @@ def _rules_of(column: Column) -> Iterator[Rule]:
             action=column.on_fail,
             text=text,
             passes=passes,
-            failures=passes.not_().sum(),
+            failures=passes.not_().sum().alias(f"{column.name}.{name}"),
         )
 
 
@@ -65,13 +65,14 @@ def _null_rule(column: Column) -> Rule:
     if column.dtype.is_float:
         passes = passes & value.is_not_nan()
         failures = failures + value.is_nan().sum()
+    name = f"{column.name}.not_null"
     return Rule(
-        name=f"{column.name}.not_null",
+        name=name,
         column=column.name,
         action=column.on_fail,
         text="not null",
         passes=passes,
-        failures=failures,
+        failures=failures.alias(name),
         is_null_rule=True,
     )
 
