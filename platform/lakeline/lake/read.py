@@ -6,7 +6,7 @@ or re-added column means the same in every file. DuckDB's plan is pyiceberg's; P
 through pyiceberg.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from lakeline.errors import LakeError
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
     from pyiceberg.types import IcebergType
+
+BATCH_ROWS = 200_000
+"""Rows that a scan hands on at once: few enough to aggregate tables larger than memory, enough to cost nothing."""
 
 OnRead = Callable[[Sequence[str]], None]
 """Told the columns that an engine really fetches, each time it does."""
@@ -85,7 +88,7 @@ def scan_polars(
         predicate: "pl.Expr | None",
         n_rows: int | None,
         _batch: int | None,
-    ) -> "list[pl.DataFrame]":
+    ) -> "Iterator[pl.DataFrame]":
         used = {
             *(with_columns or wanted),
             *(predicate.meta.root_names() if predicate is not None else ()),
@@ -93,11 +96,10 @@ def scan_polars(
         on_read(sorted(used))
         found = lazy if predicate is None else lazy.filter(predicate)
         found = found if with_columns is None else found.select(with_columns)
-        return [(found if n_rows is None else found.head(n_rows)).collect()]
+        found = found if n_rows is None else found.head(n_rows)
+        return iter(found.collect_batches(chunk_size=BATCH_ROWS))
 
-    return register_io_source(
-        lambda *args: iter(fetch(*args)), schema=lazy.collect_schema(), is_pure=True
-    )
+    return register_io_source(fetch, schema=lazy.collect_schema(), is_pure=True)
 
 
 def scan_duckdb(
