@@ -32,6 +32,15 @@ class Window:
         keys = tuple((start + i * DAY).date().isoformat() for i in range((end - start).days))
         return cls(start=start, end=end, partitions=keys)
 
+    @property
+    def has_whole_days(self) -> bool:
+        """Whether it begins and ends at midnight UTC.
+
+        >>> Window.of_days("2013-01-01").has_whole_days
+        True
+        """
+        return all(moment.timestamp() % 86_400 == 0 for moment in (self.start, self.end))
+
     def back(self, days: int) -> "Window":
         """The same window with its start ``days`` earlier.
 

@@ -1,22 +1,29 @@
 """Reading a window of a table lazily: planned by Iceberg's metadata, then scanned by Polars, DuckDB or Arrow.
 
 The metadata says which files a window needs and the engines read only those, by field id, so that a renamed, dropped
-or re-added column means the same in every file. DuckDB's plan is pyiceberg's; Polars plans by itself with its package
-``polars-iceberg``, a day five times as fast. Files with row-level deletes, which only other engines write, reach DuckDB
+or re-added column means the same in every file. Files with row-level deletes, which only other engines write, reach DuckDB
 through pyiceberg.
+
+Polars has a reader of Iceberg tables that does all of this. Where a table lies on the disk and each name has always meant
+the same column, files are given to its reader of Parquet files instead, by paths without a scheme, and whole days without
+a filter: a month takes three quarters of the time, an aggregate over 100 days two thirds.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 from lakeline.errors import LakeError
 from lakeline.lake.partitions import event_time_column, window_filter
+from lakeline.lake.plan import Plan, plan
+from lakeline.lake.shape import Shape
 from lakeline.window import Window
 
 if TYPE_CHECKING:
     import duckdb
     import polars as pl
     import pyarrow as pa
+    from polars.io.scan_options import ScanCastOptions
     from pyiceberg.io import FileIO
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
@@ -72,14 +79,10 @@ def scan_polars(
     Raises:
         UnknownColumnError: A column is not in the table.
     """
-    import polars as pl
     from polars.io.plugins import register_io_source
 
     wanted = _checked(table, columns)
-    lazy = pl.scan_iceberg(table, storage_options=storage_options(table))
-    if (column := event_time_column(table)) is not None and window is not None:
-        lazy = lazy.filter((pl.col(column) >= window.start) & (pl.col(column) < window.end))
-    lazy = lazy.select(wanted)
+    lazy = _scan(table, window).select(wanted)
     if on_read is None:
         return lazy
 
@@ -102,6 +105,79 @@ def scan_polars(
     return register_io_source(fetch, schema=lazy.collect_schema(), is_pure=True)
 
 
+def _scan(table: "Table", window: Window | None) -> "pl.LazyFrame":
+    import polars as pl
+
+    planned = plan(table, window)
+    if planned is None or not _is_plain(table, planned):
+        lazy, is_whole = pl.scan_iceberg(table, storage_options=storage_options(table)), False
+    else:
+        lazy, is_whole = _scan_files(table, planned), planned.is_whole
+    column = event_time_column(table)
+    if column is None or window is None or is_whole:
+        return lazy
+    return lazy.filter((pl.col(column) >= window.start) & (pl.col(column) < window.end))
+
+
+def _scan_files(table: "Table", planned: Plan) -> "pl.LazyFrame":
+    import polars as pl
+
+    schema = _polars_schema(Shape.of(table))
+    if not planned.files:
+        return pl.LazyFrame(schema=schema)
+    return pl.scan_parquet(
+        [one.path.removeprefix("file://") for one in planned.files],
+        schema=schema,
+        missing_columns="insert",
+        extra_columns="ignore",
+        cast_options=_casts(),
+        hive_partitioning=False,
+        glob=False,
+    )
+
+
+def _is_plain(table: "Table", planned: Plan) -> bool:
+    """Whether the files can be read one by one, by names and without what else Iceberg knows of them."""
+    is_local = not any("://" in one.path.removeprefix("file://") for one in planned.files)
+    return is_local and not planned.has_deletes and _is_by_name(table)
+
+
+def _is_by_name(table: "Table") -> bool:
+    """Whether each name has always meant the same column, so that its files can be read by names."""
+    ids: dict[str, int] = {}
+    names: dict[int, str] = {}
+    for schema in table.schemas().values():
+        for field_id in schema.field_ids:
+            name = schema.find_column_name(field_id) or ""
+            if ids.setdefault(name, field_id) != field_id:
+                return False
+            if names.setdefault(field_id, name) != name:
+                return False
+    return table.name_mapping() is None
+
+
+@lru_cache(maxsize=64)
+def _polars_schema(shape: Shape) -> "pl.Schema":
+    import polars as pl
+    from pyiceberg.io.pyarrow import schema_to_pyarrow
+
+    empty = pl.from_arrow(schema_to_pyarrow(shape.schema).empty_table())
+    assert isinstance(empty, pl.DataFrame)
+    return empty.schema
+
+
+@cache
+def _casts() -> "ScanCastOptions":
+    """What Iceberg lets the type of a column in a file be, where the table has since widened it or another engine wrote it."""
+    from polars.io.scan_options import ScanCastOptions
+
+    return ScanCastOptions(
+        integer_cast="upcast",
+        float_cast="upcast",
+        datetime_cast=["nanosecond-downcast", "millisecond-upcast", "convert-timezone"],
+    )
+
+
 def scan_duckdb(
     table: "Table",
     connection: "duckdb.DuckDBPyConnection",
@@ -115,17 +191,18 @@ def scan_duckdb(
         UnknownColumnError: A column is not in the table.
     """
     connection.execute("set timezone='UTC'")
-    tasks = list(table.scan(window_filter(table, window)).plan_files())
+    planned = plan(table, window)
     # pyiceberg leaves names in the table where another engine's files carry no field ids; read by id, they are null.
-    if any(task.delete_files for task in tasks) or table.name_mapping() is not None:
+    if planned is None or planned.has_deletes or table.name_mapping() is not None:
         wanted = tuple(_checked(table, columns))
         return connection.from_arrow(
             table.scan(window_filter(table, window), selected_fields=wanted).to_arrow()
         )
-    paths = [task.file.file_path.removeprefix("file://") for task in tasks]
+    paths = [one.path.removeprefix("file://") for one in planned.files]
     if paths and "://" in paths[0]:
         let_duckdb_read(connection, table.io, paths[0])
-    return connection.sql(_query(table, paths, window, _checked(table, columns)))
+    cut = None if planned.is_whole else window
+    return connection.sql(_query(table, paths, cut, _checked(table, columns)))
 
 
 def read_arrow(
