@@ -53,6 +53,15 @@ class SaleWithoutNote(Contract, version="2.0"):
     country: str | None = column("Where")
 
 
+class SaleGrown(Contract, version="2.0"):
+    """``pieces`` is wide, ``country`` is new, ``note`` is gone, and no name means another column than before."""
+
+    event_ts: dt.datetime = column("When", event_time=True, key=True)
+    client: str = column("Who bought")
+    pieces: int | None = column("How many")
+    country: str | None = column("Where")
+
+
 class SaleWithOtherNote(Contract, version="2.1"):
     """Another ``note``, which has nothing to do with the first, and a ``client`` again."""
 
@@ -195,6 +204,18 @@ def test_columns_mean_the_same_in_old_and_new_files(lake: Lake, read: Read):
         ("c", 3, "BE", None, None),
         ("d", None, None, "new", 7),
     ]
+
+
+def test_old_files_have_wide_and_new_columns_where_no_name_changed(lake: Lake, read: Read):
+    four_days(lake)
+    put(lake, DAYS[1], SaleGrown, client="b", pieces=2**40, country="EE")
+    table = lake.load("shop.sales")
+    found = read(table, Window.of_days(DAYS[0], DAYS[1])).sort("event_ts")
+    assert found.columns == ["event_ts", "client", "pieces", "country"]
+    assert found.schema["pieces"] == pl.Int64
+    old, new = found.head(HOURS), found.tail(HOURS)
+    assert old.drop("event_ts").unique().rows() == [("c0", 0, None)]
+    assert new.drop("event_ts").unique().rows() == [("b", 2**40, "EE")]
 
 
 def test_a_filter_on_a_renamed_column_finds_old_and_new_rows(lake: Lake):

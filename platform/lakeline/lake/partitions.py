@@ -19,10 +19,10 @@ _EPOCH = dt.date(1970, 1, 1)
 
 
 def partition_key(file: "DataFile") -> str:
-    """Key of the partition that a data file belongs to."""
-    if len(file.partition) == 0:
+    """Key of the partition that a data file belongs to; `WHOLE` too for rows of no day, which only other engines write."""
+    value = file.partition[0] if len(file.partition) else None
+    if value is None:
         return WHOLE
-    value = file.partition[0]
     return value if isinstance(value, str) else (_EPOCH + dt.timedelta(days=value)).isoformat()
 
 

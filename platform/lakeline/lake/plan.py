@@ -68,19 +68,19 @@ def plan(
     if not _is_parted_by_days(table):
         return None
     held = sorted(_held(table, snapshot_id), key=lambda file: file.partition)
-    is_cut = window is not None and event_time_column(table) is not None
-    if window is not None and is_cut:
-        first, last = window.start - DAY, window.end
-        held = [
-            file
-            for file in held
-            if file.partition == WHOLE or first < day_start(file.partition) < last
-        ]
-    return Plan(
-        files=tuple(file for file in held if file.is_data),
-        has_deletes=not all(file.is_data for file in held),
-        is_whole=window is None or not is_cut or window.has_whole_days,
-    )
+    is_whole = True
+    if window is not None and event_time_column(table) is not None:
+        held = [file for file in held if _may_hold(file, window)]
+        is_whole = window.has_whole_days and all(file.partition != WHOLE for file in held)
+    files = tuple(file for file in held if file.is_data)
+    return Plan(files=files, has_deletes=len(files) < len(held), is_whole=is_whole)
+
+
+def _may_hold(file: HeldFile, window: Window) -> bool:
+    if file.partition == WHOLE:
+        return True
+    start = day_start(file.partition)
+    return window.start < start + DAY and start < window.end
 
 
 def _is_parted_by_days(table: "Table") -> bool:
