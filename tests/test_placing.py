@@ -175,6 +175,20 @@ def patient(ask: Callable[[], str], *, for_s: float = 90) -> str:
     raise TimeoutError
 
 
+def test_a_worker_in_a_pod_leaves_in_order_when_it_is_asked_to() -> None:
+    body = (
+        "import time; from lakeline.domain.worker import unwind_when_asked; unwind_when_asked()\n"
+        "try: print('up', flush=True); time.sleep(600)\n"
+        "finally: print('tidied', flush=True)"
+    )
+    worker = subprocess.Popen([sys.executable, "-c", body], stdout=subprocess.PIPE, text=True)
+    assert worker.stdout is not None
+    assert worker.stdout.readline() == "up\n"
+    worker.terminate()
+    assert worker.communicate(timeout=30)[0] == "tidied\n"
+    assert worker.returncode == 128 + signal.SIGTERM
+
+
 def test_a_worker_whose_words_were_lost_has_built_nothing() -> None:
     from lakeline.domain.node import node_of
     from lakeline.domain.placing import concluded

@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import logging
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping
@@ -37,6 +38,8 @@ def main() -> int:
         task = Task.from_json(pipes.extras["task"])
         if task.placement == "subprocess":
             end_with_parent()
+        else:
+            unwind_when_asked()
         try:
             # In a pod the cluster has chosen the GPUs, and shows no others.
             gpus = task.gpus or (gpu_names() if task.asks_gpu else ())
@@ -50,6 +53,18 @@ def main() -> int:
             pipes.report_custom_message(failure_message(error, text))
             return FAILED
     return 0
+
+
+def unwind_when_asked() -> None:
+    """In a pod: leave at SIGTERM, taking away on the way out what was staged.
+
+    The first process of a container ignores the signal otherwise, and is killed when the grace is over.
+    """
+
+    def leave(*_: object) -> None:
+        sys.exit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def _usage(meter: Meter) -> Message:
