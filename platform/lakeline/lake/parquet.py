@@ -76,12 +76,14 @@ def write_parquet(
 
     footer: list[FileMetaData] = []
     repeating = _repeating(frame, layout)
-    dictionary: Any = repeating  # pyarrow's types know only a bool
     differing = layout.numbers.difference(repeating)
+    # pyarrow's types know only one choice for all columns.
+    dictionary: Any = repeating
+    codecs: Any = {path: "none" if path in differing else codec for path in layout.fields}
     pq.write_table(
         _as_written(frame, layout.schema),
         sink,
-        compression={path: "none" if path in differing else codec for path in layout.fields},
+        compression=codecs,
         use_dictionary=dictionary,
         column_encoding=dict.fromkeys(differing, DIFFERENCES),
         metadata_collector=footer,
