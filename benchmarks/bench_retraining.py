@@ -172,11 +172,11 @@ def load_world(state: Path, *, is_built: bool) -> World:
     """The year's training set, built by the flights graph where it is not there."""
     os.environ["LAKELINE_STATE"] = str(state)
     from assets import flights
-    from lakeline.cli.project import find_place
     from lakeline.cli.sources import load_parsed
     from lakeline.domain import load_domain
     from lakeline.domain.node import nodes
     from lakeline.lake.read import scan_polars
+    from lakeline.project import find_place
     from resources import Settings, build_resources
 
     load_parsed(find_place(Path(__file__).parent))  # dbt's manifest is made where it is missing

@@ -103,7 +103,7 @@ def test_outside_a_project_the_way_in_is_told(tmp_path):
 
 
 def test_a_project_is_found_from_a_folder_inside_it():
-    from lakeline.cli.project import find_place
+    from lakeline.project import find_place
 
     place = find_place(ROOT / "assets" / "flights")
     assert (place.root, place.module, place.location) == (ROOT, "definitions", "lakeline")

@@ -96,6 +96,13 @@ def test_the_library_knows_no_deployment() -> None:
         assert not imported_by(file) & ours, file
 
 
+def test_nothing_in_the_library_stands_on_its_command_line() -> None:
+    library = ROOT / "platform" / "lakeline"
+    for file in library.rglob("*.py"):
+        if library / "cli" not in file.parents:
+            assert "lakeline.cli" not in file.read_text(), file
+
+
 def test_the_top_level_holds_what_the_readme_says() -> None:
     assert {name.split("/")[0] for name in tracked() if not name.startswith(".")} <= TOP_LEVEL
 

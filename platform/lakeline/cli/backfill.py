@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
     from rich.console import Console
 
-    from lakeline.cli.project import Project
     from lakeline.cli.run import Outcome
     from lakeline.domain.node import Node
+    from lakeline.project import Project
 
 
 class NotADayError(DomainError):
@@ -81,9 +81,9 @@ def backfill(
     """
     from lakeline.cli.console import console
     from lakeline.cli.keys import select_assets
-    from lakeline.cli.project import find_place
     from lakeline.cli.sources import load_parsed
     from lakeline.instance import open_instance
+    from lakeline.project import find_place
 
     for option, day in (("--from", first), ("--to", last)):
         require_day(option, day)

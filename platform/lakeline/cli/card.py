@@ -14,8 +14,8 @@ def card(start: Path | None, version: str, is_json: bool) -> None:  # noqa: FBT0
 
     MODEL@VERSION is for example flights/delay_lightgbm@3; without @VERSION the champion is meant.
     """
-    from lakeline.cli.project import load_project
     from lakeline.cli.versions import find_version
+    from lakeline.project import load_project
 
     project = load_project(start)
     named = find_version(project, version if "@" in version else f"{version}@champion")

@@ -14,7 +14,7 @@ from lakeline.cli.finding import Finding, is_unborn, without_secret
 from lakeline.errors import LakelineError, names
 
 if TYPE_CHECKING:
-    from lakeline.cli.project import Project
+    from lakeline.project import Project
 
 PACKAGES = (
     "dagster",
@@ -34,7 +34,7 @@ FREE_BYTES = 2_000_000_000
 
 def examine(start: Path | None) -> Iterator[Finding]:
     """Everything, one finding after the other; what needs a loaded project is left out where it does not load."""
-    from lakeline.cli.project import find_place, load
+    from lakeline.project import find_place, load
 
     yield _python()
     yield from _packages()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def compute(start: Path | None, assets: tuple[str, ...], is_all: bool, newest: int) -> None:  # noqa: FBT001 - click's way
     """Show what assets declare with compute=, and what their builds used of it."""
     from lakeline.cli.keys import find_asset
-    from lakeline.cli.project import load_project
+    from lakeline.project import load_project
 
     project = load_project(start)
     nodes = project.nodes

@@ -15,8 +15,8 @@ def dbt() -> None:
 def parse(start: Path | None) -> None:
     """Write the sources from the contracts and make the manifest."""
     from lakeline.cli.console import console
-    from lakeline.cli.project import find_place
     from lakeline.cli.sources import parse_all
+    from lakeline.project import find_place
 
     made = parse_all(find_place(start))
     for path in made:

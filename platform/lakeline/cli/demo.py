@@ -12,7 +12,7 @@ from lakeline.cli.ui import PORT, port_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lakeline.cli.project import Place, Project
+    from lakeline.project import Place, Project
 
 REPLAY_SPEED = 1920.0
 """A day of the replay takes three quarters of a minute: runs keep up on two cores, and challengers come within minutes."""
@@ -44,10 +44,10 @@ def demo(
     """
     from lakeline.cli.backfill import build, if_changed_tag, with_references
     from lakeline.cli.console import console
-    from lakeline.cli.project import find_place
     from lakeline.cli.summary import print_summary
     from lakeline.cli.ui import require_ports, serve_project
     from lakeline.instance import open_instance
+    from lakeline.project import find_place
 
     screen = console()
     with screen.status("Loading the definitions"):
@@ -76,8 +76,8 @@ def load_as_of(
 ) -> "tuple[Project, tuple[str, str]]":
     """The project as it is when its last demo day has just been published, so that nothing later is known, and its days."""
     from lakeline.cli.backfill import as_range
-    from lakeline.cli.project import forget
     from lakeline.cli.sources import load_parsed
+    from lakeline.project import forget
 
     before = set(sys.modules)
     project = load_parsed(place)

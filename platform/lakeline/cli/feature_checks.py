@@ -7,8 +7,8 @@ from lakeline.cli.console import count, moment
 from lakeline.cli.finding import Finding, is_unborn, without_secret
 
 if TYPE_CHECKING:
-    from lakeline.cli.project import Project
     from lakeline.domain.node import Node
+    from lakeline.project import Project
 
 
 def features(project: "Project") -> Iterator[Finding]:

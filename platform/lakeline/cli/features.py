@@ -13,10 +13,10 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from lakeline.cli.project import Project
     from lakeline.domain.node import Node
     from lakeline.features.on_demand import OnDemand
     from lakeline.features.statistics import FeatureStatistics
+    from lakeline.project import Project
 
 NEWEST = 30
 """Partitions that statistics are told of where nothing else is asked for."""
@@ -27,7 +27,7 @@ NEWEST = 30
 def features(context: click.Context) -> None:
     """The features: owner, how far they reach, who uses them; alone, it lists them."""
     if context.invoked_subcommand is None:
-        from lakeline.cli.project import load_project
+        from lakeline.project import load_project
 
         console().print(features_table(load_project(context.obj)))
 
@@ -47,9 +47,9 @@ def show(start: Path | None, view: str, last: int) -> None:
 
     VIEW is an asset such as flights/origin_backlog.
     """
-    from lakeline.cli.project import load_project
     from lakeline.domain.measuring import measured
     from lakeline.features.statistics import merge_partitions
+    from lakeline.project import load_project
 
     project = load_project(start)
     node = _view(project, view)
@@ -74,9 +74,9 @@ def show(start: Path | None, view: str, last: int) -> None:
 @click.pass_obj
 def apply(start: Path | None) -> None:
     """Register what the domains declare with Feast; what is no longer declared is taken out."""
-    from lakeline.cli.project import load_project
     from lakeline.domain.feast.objects import objects_of
     from lakeline.domain.feast.project import apply as apply_objects
+    from lakeline.project import load_project
 
     project = load_project(start)
     for domain, held in declared(project).items():
@@ -92,8 +92,8 @@ def apply(start: Path | None) -> None:
 @click.pass_obj
 def repository(start: Path | None) -> None:
     """Write the folder of each domain that `feast` and `feast ui` work in."""
-    from lakeline.cli.project import load_project
     from lakeline.domain.feast.project import write_repository
+    from lakeline.project import load_project
 
     project = load_project(start)
     for domain, held in declared(project).items():

@@ -8,8 +8,8 @@ import click
 from lakeline.cli.console import console, count, size
 
 if TYPE_CHECKING:
-    from lakeline.cli.project import Project
     from lakeline.lake.holds import Hold
+    from lakeline.project import Project
 
 
 @click.command()
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 @click.pass_obj
 def holds(start: Path | None, release_deleted: bool) -> None:  # noqa: FBT001 - click's way
     """List the snapshots that tags keep from expiring, with the room that each takes."""
-    from lakeline.cli.project import load_project
     from lakeline.domain.capsules import held_tables
+    from lakeline.project import load_project
 
     project = load_project(start)
     found = list(held_tables(project.house.lake))

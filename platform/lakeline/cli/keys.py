@@ -9,7 +9,7 @@ from lakeline.errors import DomainError, names
 if TYPE_CHECKING:
     import dagster as dg
 
-    from lakeline.cli.project import Project
+    from lakeline.project import Project
 
 SELECTION_SYNTAX = frozenset(':+*()"')
 

@@ -27,9 +27,9 @@ def snapshots(start: Path | None, key: str, limit: int) -> None:
     """List the snapshots of an asset's table."""
     from rich.table import Table as Grid
 
-    from lakeline.cli.project import load_project
     from lakeline.cli.tables import table_of
     from lakeline.lake.commit import batches_of
+    from lakeline.project import load_project
 
     table = table_of(load_project(start), key)
     grid = Grid(box=None, pad_edge=False, header_style="bold")
@@ -69,9 +69,9 @@ def files(start: Path | None, key: str, limit: int) -> None:
     """List the data files of an asset's table as it is now."""
     from rich.table import Table as Grid
 
-    from lakeline.cli.project import load_project
     from lakeline.cli.tables import table_of
     from lakeline.lake.partitions import partition_key
+    from lakeline.project import load_project
 
     table = table_of(load_project(start), key)
     held = [task.file for task in table.scan().plan_files()] if table.current_snapshot() else []
@@ -134,9 +134,9 @@ def maintain(
     Without KEYS: every table of the lake. Both times must be longer than the longest run.
     """
     from lakeline.cli.maintaining import Plan, maintain_table
-    from lakeline.cli.project import load_project
     from lakeline.cli.tables import table_name
     from lakeline.domain.capsules import hold_missing
+    from lakeline.project import load_project
 
     project = load_project(start)
     names = [table_name(project, key) for key in keys] or project.house.lake.tables()
@@ -162,8 +162,8 @@ def maintain(
 def adopt(start: Path | None, key: str) -> None:
     """Take what another engine wrote to an asset's table as published."""
     from lakeline.adopting import adopt as take
-    from lakeline.cli.project import load_project
     from lakeline.cli.tables import node_named
+    from lakeline.project import load_project
 
     project = load_project(start)
     node = node_named(project, key)
@@ -184,8 +184,8 @@ def adopt(start: Path | None, key: str) -> None:
 def rollback(start: Path | None, key: str) -> None:
     """Undo what another engine wrote to an asset's table since lakeline published it."""
     from lakeline.adopting import rollback as undo
-    from lakeline.cli.project import load_project
     from lakeline.cli.tables import node_named
+    from lakeline.project import load_project
 
     project = load_project(start)
     node = node_named(project, key)

@@ -11,9 +11,9 @@ from lakeline.cli.console import SHORT, console, count, moment, seconds, size
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lakeline.cli.project import Project
     from lakeline.domain.node import Node
     from lakeline.ledger import AssetSummary
+    from lakeline.project import Project
 
 
 @click.command()
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 def ls(start: Path | None, select: Sequence[str]) -> None:
     """List the assets: watermark, partitions, rows, last version, cost."""
     from lakeline.cli.keys import select_assets
-    from lakeline.cli.project import load_project
+    from lakeline.project import load_project
 
     project = load_project(start)
     chosen = [key.to_user_string() for key in select_assets(project, select)] if select else None

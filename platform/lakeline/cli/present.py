@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lakeline.cli.project import Project
     from lakeline.freshness.budget import Budget
     from lakeline.freshness.decision import InFlight, Plan
     from lakeline.freshness.graph import Graph
+    from lakeline.project import Project
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

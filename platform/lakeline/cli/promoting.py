@@ -10,9 +10,9 @@ from lakeline.cli.console import console, count
 from lakeline.errors import DomainError, names
 
 if TYPE_CHECKING:
-    from lakeline.cli.project import Project
     from lakeline.domain.node import Node
     from lakeline.domain.promotion import Change
+    from lakeline.project import Project
 
 BECAUSE = click.option(
     "--because", required=True, help="Why, in a sentence; kept with the version."
@@ -47,8 +47,8 @@ def promote(start: Path | None, model: str, version: int, because: str, by: str 
 
     MODEL is an asset such as flights/delay_lightgbm, VERSION its number in the registry.
     """
-    from lakeline.cli.project import load_project
     from lakeline.domain.promotion import promote as promote_version
+    from lakeline.project import load_project
 
     project = load_project(start)
     node = model_named(project, model)
@@ -67,8 +67,8 @@ def rollback(start: Path | None, model: str, because: str, by: str | None) -> No
 
     MODEL is an asset such as flights/delay_lightgbm.
     """
-    from lakeline.cli.project import load_project
     from lakeline.domain.promotion import roll_back
+    from lakeline.project import load_project
 
     project = load_project(start)
     node = model_named(project, model)

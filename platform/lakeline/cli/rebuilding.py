@@ -21,9 +21,9 @@ from lakeline.models.capsule import Capsule, parse_capsule
 from lakeline.models.environment import THREAD_VARIABLES, Environment
 
 if TYPE_CHECKING:
-    from lakeline.cli.project import Project
     from lakeline.domain.node import Node
     from lakeline.models.training import TrainedModel
+    from lakeline.project import Project
 
 LAST_LINES = 5
 
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str]) -> None:
 
 def _rebuilt(root: Path, capsule: Capsule, *, is_judged: bool) -> Rebuilt:
     from lakeline.cli.keys import find_asset
-    from lakeline.cli.project import load_project
+    from lakeline.project import load_project
 
     project = load_project(root)
     known = project.nodes

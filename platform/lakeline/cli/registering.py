@@ -15,9 +15,9 @@ def register(start: Path | None, pending: bool) -> None:  # noqa: FBT001 - click
 
     Each becomes a challenger that nobody judged: run its asset, which judges it without training, or promote it.
     """
-    from lakeline.cli.project import load_project
     from lakeline.domain.delivery import deliver_pending
     from lakeline.models.outbox import Outbox
+    from lakeline.project import load_project
 
     house, screen = load_project(start).house, console()
     waiting = Outbox.beside(house.registry.folder).pending()

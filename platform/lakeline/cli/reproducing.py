@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as Grid
 
-    from lakeline.cli.project import Project
     from lakeline.cli.versions import Named
     from lakeline.domain.rebuilding import Difference, Rebuilt
     from lakeline.models.capsule import Capsule
     from lakeline.models.difference import Line
+    from lakeline.project import Project
 
 UNEXPLAINED = (
     "Nothing else differs, so the training itself is not repeatable. Take every random choice from the seed, "
@@ -35,10 +35,10 @@ def reproduce(start: Path | None, version: str, metrics: bool, anyway: bool) -> 
 
     MODEL@VERSION is for example flights/delay_lightgbm@3, or @champion. The exit code is 1 where the two differ.
     """
-    from lakeline.cli.project import load_project
     from lakeline.cli.rebuilding import rebuild_apart
     from lakeline.cli.versions import find_version
     from lakeline.domain.rebuilding import require_same_code, require_snapshot
+    from lakeline.project import load_project
 
     project = load_project(start)
     named = find_version(project, version)
@@ -58,9 +58,9 @@ def reproduce(start: Path | None, version: str, metrics: bool, anyway: bool) -> 
 @click.pass_obj
 def diff(start: Path | None, first: str, second: str, is_all: bool) -> None:  # noqa: FBT001 - click's way
     """Show two versions of a model side by side: data, code, parameters, metrics and importance of features."""
-    from lakeline.cli.project import load_project
     from lakeline.cli.versions import find_version
     from lakeline.models.difference import side_by_side, side_of
+    from lakeline.project import load_project
 
     project = load_project(start)
     named = [find_version(project, one) for one in (first, second)]

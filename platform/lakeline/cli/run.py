@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterEvent, DagsterInstance
 
-    from lakeline.cli.project import Project
+    from lakeline.project import Project
 
 RANGE_START, RANGE_END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 """Run tags: the first and last partition, for every partitioned asset of the run."""

@@ -16,9 +16,9 @@ def servable(start: Path | None, version: str) -> None:
     It is asked 10,000 rows of what the version learned from, some of them with nulls and with names never seen. The exit
     code is 1 where the two differ.
     """
-    from lakeline.cli.project import load_project
     from lakeline.cli.versions import find_version
     from lakeline.domain.servable import make_servable
+    from lakeline.project import load_project
 
     project = load_project(start)
     named = find_version(project, version)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lakeline.cli.project import Place, Project, forget, load
+from lakeline.project import Place, Project, forget, load
 
 if TYPE_CHECKING:
     from lakeline.contract import Contract

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from lakeline.cli.project import Project
     from lakeline.freshness.decision import Plan
     from lakeline.freshness.overview import Line
+    from lakeline.project import Project
 
 SHOWN = 8
 """Runs and causes that are listed; more are counted."""
@@ -32,7 +32,7 @@ def status(start: Path | None, verify: bool) -> None:  # noqa: FBT001 - click's 
 
     It goes by what the sensor observed last, and asks no source itself.
     """
-    from lakeline.cli.project import load_project
+    from lakeline.project import load_project
 
     project = load_project(start)
     screen = console()

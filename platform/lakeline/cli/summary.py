@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
     from rich.console import Console
 
-    from lakeline.cli.project import Project
+    from lakeline.project import Project
 
 
 LOOKED_BACK = 100

@@ -8,8 +8,8 @@ from lakeline.lake.quarantine import quarantine_name
 if TYPE_CHECKING:
     from pyiceberg.table import Table
 
-    from lakeline.cli.project import Project
     from lakeline.domain.node import Node
+    from lakeline.project import Project
 
 
 def table_of(project: "Project", key: str) -> "Table":

@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from lakeline.cli.project import Project
+    from lakeline.project import Project
 
 PORT = 3000
 
@@ -29,8 +29,8 @@ port_option = click.option(
 def ui(start: Path | None, port: int) -> None:
     """Serve the Dagster UI, its daemon and the reports on what is there."""
     from lakeline.cli.console import console
-    from lakeline.cli.project import find_place
     from lakeline.cli.sources import load_parsed
+    from lakeline.project import find_place
 
     project = load_parsed(find_place(start))
     require_ports(project, port)
@@ -42,8 +42,8 @@ def ui(start: Path | None, port: int) -> None:
 def reports(start: Path | None) -> None:
     """Serve the report pages alone."""
     from lakeline.cli.console import console
-    from lakeline.cli.project import load_project
     from lakeline.cli.serve import Servers, pages, stopped_by_signals
+    from lakeline.project import load_project
 
     project = load_project(start)
     folder, port = require_reports_port(project)

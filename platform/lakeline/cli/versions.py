@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from lakeline.errors import DomainError, UnknownModelError
 
 if TYPE_CHECKING:
-    from lakeline.cli.project import Project
     from lakeline.domain.node import Node
+    from lakeline.project import Project
 
 
 class VersionSyntaxError(DomainError):

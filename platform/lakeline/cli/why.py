@@ -36,9 +36,9 @@ def why(start: Path | None, key: str, partition: str | None, depth: int) -> None
     from lakeline.cli.explain import Explainer
     from lakeline.cli.keys import find_asset, find_partition
     from lakeline.cli.present import present
-    from lakeline.cli.project import load_project
     from lakeline.cli.reason_tree import tree
     from lakeline.freshness.reasons import explain
+    from lakeline.project import load_project
 
     project = load_project(start)
     ledger = project.house.ledger

@@ -17,7 +17,7 @@ def location_of(run: dg.DagsterRun) -> str:
 def resources_of(location: str) -> Mapping[str, Any]:
     """The resources of a code location, by key; of the project of the current folder where ``location`` is empty."""
     if not location:
-        from lakeline.cli.project import load_project
+        from lakeline.project import load_project
 
         return dict(load_project().definitions.resources or {})
     from dagster._core.code_pointer import CodePointer
