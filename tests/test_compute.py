@@ -71,9 +71,9 @@ def test_two_builds_never_share_a_gpu(tmp_path: Path) -> None:
 
     with claimed(Compute(gpu=1), "a", tmp_path, note=said.append, found=TWO) as first:
         thread = threading.Thread(target=later)
-        thread.start()
         with claimed(Compute(gpu=1), "c", tmp_path, note=said.append, found=TWO) as third:
             assert {*first, *third} == set(TWO)
+            thread.start()  # not before: it takes hold of a free one while it looks for a second
             time.sleep(0.2)
         order.append("first is done")
     thread.join()
