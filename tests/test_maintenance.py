@@ -11,15 +11,8 @@ from lakeline.lake.catalog import TableMissingError
 from lakeline.lake.commit import BATCH, ForeignWriteError, stamp
 from lakeline.lake.compaction import ContentDiffersError
 from lakeline.lake.files import stored
-from lakeline.lake.maintenance import (
-    TagError,
-    UnknownSnapshotError,
-    compact,
-    expire,
-    hold,
-    release,
-    remove_orphans,
-)
+from lakeline.lake.holds import TagError, UnknownSnapshotError, hold, release
+from lakeline.lake.maintenance import compact, expire, remove_orphans
 from lakeline.lake.quarantine import quarantine_name
 from lakeline.lake.read import scan_polars
 from lakeline.lake.stage import stage

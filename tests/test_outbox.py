@@ -11,8 +11,7 @@ from click.testing import CliRunner, Result
 
 from lakeline.cli import main
 from lakeline.domain.node import nodes
-from lakeline.lake.holds import tag_of
-from lakeline.lake.maintenance import tags
+from lakeline.lake.holds import tag_of, tags
 from lakeline.models.booster import train_booster
 from lakeline.models.mlflow_calls import RegistryUnavailableError
 from lakeline.models.outbox import Outbox, Registration

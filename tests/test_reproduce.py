@@ -26,15 +26,8 @@ from lakeline.domain.rebuilding import (
     require_same_code,
 )
 from lakeline.errors import UnknownModelError
-from lakeline.lake.holds import holds_of, tag_of
-from lakeline.lake.maintenance import (
-    UnknownSnapshotError,
-    compact,
-    expire,
-    release,
-    remove_orphans,
-    tags,
-)
+from lakeline.lake.holds import UnknownSnapshotError, holds_of, release, tag_of, tags
+from lakeline.lake.maintenance import compact, expire, remove_orphans
 from lakeline.lake.past import scan_past
 from lakeline.lake.read import UnknownColumnError
 from lakeline.models.capsule import (
@@ -408,8 +401,7 @@ def test_a_network_from_a_gpu_must_give_the_same_probabilities_and_one_from_a_cp
 
 
 def test_maintenance_holds_what_a_process_died_before_holding(fresh):
-    from lakeline.lake.holds import tag_of
-    from lakeline.lake.maintenance import release, tags
+    from lakeline.lake.holds import release, tag_of, tags
 
     tag = tag_of(TABLE, 1)
     release(fresh.house.lake, SAMPLES, tag)

@@ -35,7 +35,7 @@ def holds(start: Path | None, release_deleted: bool) -> None:  # noqa: FBT001 - 
 
 def _tell(project: "Project", held: "Hold", *, is_release: bool) -> None:
     from lakeline.domain.capsules import is_deleted
-    from lakeline.lake.maintenance import release
+    from lakeline.lake.holds import release
 
     version = held.version
     name = f"{version[0]}@{version[1]}" if version else held.tag

@@ -5,8 +5,16 @@ from typing import TYPE_CHECKING
 
 from lakeline.domain.handles import Table
 from lakeline.domain.node import Node
-from lakeline.lake.holds import Hold, Holds, holds_of, tag_of
-from lakeline.lake.maintenance import UnknownSnapshotError, hold, release, tags
+from lakeline.lake.holds import (
+    Hold,
+    Holds,
+    UnknownSnapshotError,
+    hold,
+    holds_of,
+    release,
+    tag_of,
+    tags,
+)
 from lakeline.models.capsule import CAPSULE, Capsule, Data
 from lakeline.models.environment import present_environment
 

@@ -1,11 +1,11 @@
-"""What tags hold of a table, and what that costs: the files that only a held snapshot still needs."""
+"""Snapshots that tags hold, for as long as something needs them, and what that costs: the files that nothing else needs."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lakeline.errors import LakeError, names
 from lakeline.lake.files import sizes_bytes
-from lakeline.lake.maintenance import tags
 from lakeline.lake.reach import reach
 
 if TYPE_CHECKING:
@@ -14,6 +14,23 @@ if TYPE_CHECKING:
     from lakeline.lake import Lake
 
 PREFIX = "lakeline.model."
+
+
+class UnknownSnapshotError(LakeError):
+    """A table does not remember a snapshot."""
+
+    def __init__(self, table: str, snapshot_id: int, known: Collection[int]) -> None:
+        shown = names([str(one) for one in known], limit=5) or "none"
+        super().__init__(f"Table '{table}' has no snapshot {snapshot_id}. Its newest are {shown}.")
+
+
+class TagError(LakeError):
+    """A tag cannot be set or taken away."""
+
+    def __init__(self, table: str, tag: str, why: str, known: Collection[str]) -> None:
+        super().__init__(
+            f"Tag '{tag}' of table '{table}' {why}. Its tags are {names(known) or 'none'}."
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +86,49 @@ def tag_of(name: str, version: int) -> str:
     'lakeline.model.flights.delay_lightgbm.3'
     """
     return f"{PREFIX}{name}.{version}"
+
+
+def tags(table: "Table") -> list[str]:
+    """Names of the tags of a table, sorted."""
+    from pyiceberg.table.refs import SnapshotRefType
+
+    refs = table.metadata.refs.items()
+    return sorted(tag for tag, ref in refs if ref.snapshot_ref_type == SnapshotRefType.TAG)
+
+
+def hold(lake: "Lake", name: str, snapshot_id: int, tag: str) -> None:
+    """Keep a snapshot with all its files until the tag is released; holding it twice is as once.
+
+    Raises:
+        TableMissingError: The table was never written.
+        UnknownSnapshotError: The table does not remember the snapshot.
+        TagError: The tag holds another snapshot.
+    """
+    with lake.lock(name):
+        table = lake.load(name)
+        held = table.metadata.refs.get(tag)
+        if held is not None and held.snapshot_id == snapshot_id:
+            return
+        if held is not None:
+            raise TagError(name, tag, f"holds snapshot {held.snapshot_id}", tags(table))
+        if table.metadata.snapshot_by_id(snapshot_id) is None:
+            newest = [one.snapshot_id for one in reversed(table.metadata.snapshots)]
+            raise UnknownSnapshotError(name, snapshot_id, newest)
+        table.manage_snapshots().create_tag(snapshot_id, tag).commit()
+
+
+def release(lake: "Lake", name: str, tag: str) -> None:
+    """Let go of what a tag held; the next `expire` may take it.
+
+    Raises:
+        TableMissingError: The table was never written.
+        TagError: There is no such tag.
+    """
+    with lake.lock(name):
+        table = lake.load(name)
+        if tag not in tags(table):
+            raise TagError(name, tag, "does not exist", tags(table))
+        table.manage_snapshots().remove_tag(tag).commit()
 
 
 def holds_of(lake: "Lake", name: str) -> Holds:

@@ -8,11 +8,9 @@ needed for longer, such as the one that a model was trained on, is held by a tag
 """
 
 import datetime as dt
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakeline.errors import LakeError, names
 from lakeline.lake.commit import batches_of, is_maintenance
 from lakeline.lake.compaction import Compacted, compact
 from lakeline.lake.files import StoredFile, bare, remove, sizes_bytes, stored
@@ -30,31 +28,11 @@ __all__ = [
     "Orphans",
     "compact",
     "expire",
-    "hold",
-    "release",
     "remove_orphans",
-    "tags",
 ]
 
 ALWAYS_KEPT = 2
 """Newest snapshots that never expire: the present one, and the one that a repair goes back to after a crash."""
-
-
-class UnknownSnapshotError(LakeError):
-    """A table does not remember a snapshot."""
-
-    def __init__(self, table: str, snapshot_id: int, known: Collection[int]) -> None:
-        shown = names([str(one) for one in known], limit=5) or "none"
-        super().__init__(f"Table '{table}' has no snapshot {snapshot_id}. Its newest are {shown}.")
-
-
-class TagError(LakeError):
-    """A tag cannot be set or taken away."""
-
-    def __init__(self, table: str, tag: str, why: str, known: Collection[str]) -> None:
-        super().__init__(
-            f"Tag '{tag}' of table '{table}' {why}. Its tags are {names(known) or 'none'}."
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,41 +127,6 @@ def remove_orphans(
     return Orphans(files=files, size_bytes=sum(one.size_bytes for one in found))
 
 
-def hold(lake: "Lake", name: str, snapshot_id: int, tag: str) -> None:
-    """Keep a snapshot with all its files until the tag is released; holding it twice is as once.
-
-    Raises:
-        TableMissingError: The table was never written.
-        UnknownSnapshotError: The table does not remember the snapshot.
-        TagError: The tag holds another snapshot.
-    """
-    with lake.lock(name):
-        table = lake.load(name)
-        held = table.metadata.refs.get(tag)
-        if held is not None and held.snapshot_id == snapshot_id:
-            return
-        if held is not None:
-            raise TagError(name, tag, f"holds snapshot {held.snapshot_id}", tags(table))
-        if table.metadata.snapshot_by_id(snapshot_id) is None:
-            newest = [one.snapshot_id for one in reversed(table.metadata.snapshots)]
-            raise UnknownSnapshotError(name, snapshot_id, newest)
-        table.manage_snapshots().create_tag(snapshot_id, tag).commit()
-
-
-def release(lake: "Lake", name: str, tag: str) -> None:
-    """Let go of what a tag held; the next `expire` may take it.
-
-    Raises:
-        TableMissingError: The table was never written.
-        TagError: There is no such tag.
-    """
-    with lake.lock(name):
-        table = lake.load(name)
-        if tag not in tags(table):
-            raise TagError(name, tag, "does not exist", tags(table))
-        table.manage_snapshots().remove_tag(tag).commit()
-
-
 def _expirable(table: "Table", until: dt.datetime, keep_last: int) -> list["Snapshot"]:
     """Snapshots that may go, oldest first."""
     from pyiceberg.table.snapshots import ancestors_of
@@ -200,14 +143,6 @@ def _expirable(table: "Table", until: dt.datetime, keep_last: int) -> list["Snap
         for one in table.metadata.snapshots
         if one.timestamp_ms <= until_ms and one.snapshot_id not in kept
     ]
-
-
-def tags(table: "Table") -> list[str]:
-    """Names of the tags of a table, sorted."""
-    from pyiceberg.table.refs import SnapshotRefType
-
-    refs = table.metadata.refs.items()
-    return sorted(tag for tag, ref in refs if ref.snapshot_ref_type == SnapshotRefType.TAG)
 
 
 def _is_hint(file: StoredFile) -> bool:

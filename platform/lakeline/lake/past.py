@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lakeline.lake.maintenance import UnknownSnapshotError
+from lakeline.lake.holds import UnknownSnapshotError
 from lakeline.lake.read import UnknownColumnError, storage_options
 from lakeline.window import Window
 
