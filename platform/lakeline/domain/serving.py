@@ -64,7 +64,7 @@ def online_node(factory: NodeFactory, view: dg.AssetsDefinition) -> Node:
         OnlineTypeError: A column cannot be online.
     """
     read_node = node_of(view)
-    online_view(read_node)
+    _online_types(read_node)
     days = math.ceil((read_node.ttl_s or 0) / DAY_S) + 1
 
     def newest() -> None:
@@ -89,6 +89,15 @@ def online_node(factory: NodeFactory, view: dg.AssetsDefinition) -> Node:
     )
 
 
+def _online_types(node: Node) -> tuple[dict[str, str], dict[str, str]]:
+    """Types of the entities and of the features that are kept online."""
+    kinds = {name: column.dtype.kind for name, column in node.columns.columns.items()}
+    return (
+        _types(node, node.entities, kinds, KEY_TYPES),
+        _types(node, features_of(node), kinds, FEATURE_TYPES),
+    )
+
+
 def make_online_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
     """The asset of such a node."""
     return make_asset(node, settings, lambda context: build_online(context, node), resources=[CLOCK])  # fmt: skip
@@ -102,13 +111,11 @@ def online_view(node: Node) -> "View":
     """
     from lakeline.online import View
 
-    kinds = {name: column.dtype.kind for name, column in node.columns.columns.items()}
+    entities, features = _online_types(node)
     return View(
         name=node.name,
-        entities=cast("dict[str, EntityType]", _types(node, node.entities, kinds, KEY_TYPES)),
-        features=cast(
-            "dict[str, FeatureType]", _types(node, features_of(node), kinds, FEATURE_TYPES)
-        ),
+        entities=cast("dict[str, EntityType]", entities),
+        features=cast("dict[str, FeatureType]", features),
         ttl=dt.timedelta(seconds=node.ttl_s) if node.ttl_s is not None else None,
         event_time=str(node.columns.event_time),
     )

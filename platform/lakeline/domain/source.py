@@ -111,7 +111,6 @@ def is_project_file(path: str | None) -> bool:
 def _text(path: Path, made: int, place: Place, is_decorated: bool) -> str:  # noqa: FBT001 - a key of the cache
     node = _node(path, made, place)
     assert node is not None
-    _drop_words(node)
     if isinstance(node, Definition) and not is_decorated:
         node = copy.copy(node)
         node.decorator_list = []
@@ -122,7 +121,6 @@ def _text(path: Path, made: int, place: Place, is_decorated: bool) -> str:  # no
 def _imports(path: Path, made: int, place: Place, package: str) -> tuple[str, ...]:
     node = _node(path, made, place)
     assert node is not None
-    _drop_words(node)
     found: list[str] = []
     for one in ast.walk(node):
         if isinstance(one, ast.Import):
@@ -144,7 +142,9 @@ def _node(path: Path, made: int, place: Place) -> ast.AST | None:
 
 @functools.lru_cache(maxsize=512)
 def _parsed(path: Path, _made: int) -> ast.Module:
-    return ast.parse(path.read_bytes())
+    tree = ast.parse(path.read_bytes())
+    _drop_words(tree)
+    return tree
 
 
 @functools.lru_cache(maxsize=512)
@@ -184,7 +184,7 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
 
 
 def _drop_words(tree: ast.AST) -> None:
-    """Take out docstrings and what is imported for type checkers alone; in place, and the same when done twice."""
+    """Take out docstrings and what is imported for type checkers alone, in place."""
     for node in ast.walk(tree):
         if isinstance(node, Definition | ast.Module) and ast.get_docstring(node, clean=False):
             node.body[0] = ast.Pass()
