@@ -97,15 +97,7 @@ class ModelAssets(DomainCore):
         )
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            node = self._nodes.of_function(
-                function,
-                layer="models",
-                reads=[training_set],
-                daily=False,
-                given=arguments_of(function),
-                more=(learning,),
-                deps=settings.get("deps", ()),
-            )
+            node = self._model_node(function, training_set, learning, settings.get("deps", ()))
             gate = gate_rules(node.asset, metric=metric, holdout=holdout)
             retrain = policy(model=node.asset, gate=gate)
             node.extras.update(learning=learning, gate=gate, evaluation=plan, retrain=retrain)
@@ -113,6 +105,23 @@ class ModelAssets(DomainCore):
             return self._add_model(node, self._settings(node.asset, kinds, MODEL_CHECKS, settings))
 
         return declare
+
+    def _model_node(
+        self,
+        function: Function,
+        training_set: Dependency,
+        learning: Learning,
+        deps: Sequence[dg.AssetsDefinition | dg.AssetSpec],
+    ) -> Node:
+        return self._nodes.of_function(
+            function,
+            layer="models",
+            reads=[training_set],
+            daily=False,
+            given=arguments_of(function),
+            more=(learning,),
+            deps=deps,
+        )
 
     def _add_model(self, node: Node, settings: Settings) -> dg.AssetsDefinition:
         """The asset of a model, which a person may configure at launch."""

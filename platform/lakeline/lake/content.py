@@ -8,7 +8,7 @@ differ in one value never meet. Rows are then mixed (the finaliser of MurmurHash
 and do not depend on order. Nulls are passed over, and integers and floats count by value at 64 bits: so a new empty
 column or a widened type leaves the version as it was.
 
-Hashing takes about a third of the time that writing the same rows as Parquet takes.
+Hashing takes about four tenths of the time that writing the same rows as Parquet takes.
 """
 
 import hashlib
@@ -72,14 +72,10 @@ def _sums(frame: pl.DataFrame) -> tuple[int, int]:
     rows = np.full(frame.height, _START)
     scratch = np.empty_like(rows)
     for column, is_partly_null in zip(values.iter_columns(), has_nulls, strict=True):
-        bits, factor = column.to_numpy().view(np.uint64), _factor(column.name)
-        if is_partly_null:
-            nulls = frame[column.name].is_null().to_numpy()
-            before = rows[nulls]
-            _take_in(rows, bits, factor, scratch)
-            rows[nulls] = before
-        else:
-            _take_in(rows, bits, factor, scratch)
+        nulls = frame[column.name].is_null().to_numpy() if is_partly_null else slice(0)
+        before = rows[nulls]
+        _take_in(rows, column.to_numpy().view(np.uint64), _factor(column.name), scratch)
+        rows[nulls] = before
     again = rows + _SECOND_SUM
     _mix(rows, scratch)
     _mix(again, scratch)

@@ -27,13 +27,11 @@ class HeldFile(NamedTuple):
     Attributes:
         path: With its scheme, as Iceberg has it.
         partition: Key of its partition.
-        rows: Rows in it.
         is_data: False for a file of deletes.
     """
 
     path: str
     partition: str
-    rows: int
     is_data: bool
 
 
@@ -52,22 +50,19 @@ class Plan:
     is_whole: bool
 
 
-def plan(
-    table: "Table", window: Window | None = None, *, snapshot_id: int | None = None
-) -> Plan | None:
+def plan(table: "Table", window: Window | None = None) -> Plan | None:
     """The files of a window of a daily table; all files of an unpartitioned one, or without a window.
 
     Args:
         table: Pinned as it is.
         window: Event time to read.
-        snapshot_id: What is read instead of the table's present snapshot.
 
     Returns:
         None where another engine parted the table otherwise, so that days do not tell which files to read.
     """
     if not _is_parted_by_days(table):
         return None
-    held = sorted(_held(table, snapshot_id), key=lambda file: file.partition)
+    held = sorted(_held(table), key=lambda file: file.partition)
     is_whole = True
     if window is not None and event_time_column(table) is not None:
         held = [file for file in held if _may_hold(file, window)]
@@ -96,10 +91,8 @@ def _is_parted_by_days(table: "Table") -> bool:
     )
 
 
-def _held(table: "Table", snapshot_id: int | None) -> Iterator[HeldFile]:
-    snapshot = (
-        table.current_snapshot() if snapshot_id is None else table.snapshot_by_id(snapshot_id)
-    )
+def _held(table: "Table") -> Iterator[HeldFile]:
+    snapshot = table.current_snapshot()
     for manifest in snapshot.manifests(table.io) if snapshot is not None else ():
         yield from _files_of(_Manifest(manifest.manifest_path, manifest, table.io))
 
@@ -122,7 +115,6 @@ def _files_of(source: _Manifest) -> tuple[HeldFile, ...]:
         HeldFile(
             path=entry.data_file.file_path,
             partition=partition_key(entry.data_file),
-            rows=entry.data_file.record_count,
             is_data=entry.data_file.content == DataFileContent.DATA,
         )
         for entry in entries
