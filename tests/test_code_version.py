@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,17 @@ import pytest
 
 from lakeline.domain.code_version import code_version, fingerprint, reached
 
-ROOT = Path(__file__).parents[1]
+LIBRARY = Path(__file__).parents[1] / "platform"
+
+USES_LAKELINE = """
+from lakeline.window import Window
+
+
+def build(window):
+    from lakeline.clock import SystemClock
+
+    return Window, SystemClock().now()
+"""
 
 HELPERS = """
 FACTOR = 2
@@ -228,27 +239,37 @@ def test_a_module_that_is_imported_later_is_not_imported_for_the_version(
     assert "late_helper" not in sys.modules
 
 
+def version_elsewhere(folder: Path, library: Path, module: str, seed: str = "0") -> str:
+    """What another process says of `build` in a module of a folder, with lakeline from where it lies."""
+    code = f"from {module} import build; from lakeline.domain.code_version import code_version; print(code_version(build))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{folder}:{library}"},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout.strip()
+
+
 def test_the_version_is_equal_in_every_process(tmp_path: Path) -> None:
     for file, text in FILES.items():
         (tmp_path / file).write_text(text)
-    code = "from base import build; from lakeline.domain.code_version import code_version; print(code_version(build))"
-    said = {
-        subprocess.run(
-            [sys.executable, "-c", code],
-            cwd=tmp_path,
-            env={
-                **os.environ,
-                "PYTHONHASHSEED": seed,
-                "PYTHONPATH": f"{tmp_path}:{ROOT / 'platform'}",
-            },
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in ("0", "1", "2")
-    }
+    said = {version_elsewhere(tmp_path, LIBRARY, "base", seed) for seed in ("0", "1", "2")}
     assert len(said) == 1
-    assert len(said.pop().strip()) == 12
+    assert len(said.pop()) == 12
+
+
+def test_the_version_is_equal_wherever_lakeline_lies(tmp_path: Path) -> None:
+    installed = tmp_path / "site-packages"
+    shutil.copytree(LIBRARY / "lakeline", installed / "lakeline")
+    (tmp_path / "uses.py").write_text(USES_LAKELINE)
+    checkout = version_elsewhere(tmp_path, LIBRARY, "uses")
+    assert version_elsewhere(tmp_path, installed, "uses") == checkout
+    clock = installed / "lakeline" / "clock.py"
+    clock.write_text(clock.read_text() + "\n\nLATER = 1\n")
+    assert version_elsewhere(tmp_path, installed, "uses") == checkout
 
 
 def test_the_assets_decorator_does_not_count_but_what_else_it_depends_on_does() -> None:

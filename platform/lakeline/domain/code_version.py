@@ -1,7 +1,8 @@
 """The code version of an asset: a hash of its function and of what that reaches in the project.
 
 Comments, formatting, docstrings and the asset's own decorator do not count; constants and called functions and classes
-do, as deep as they live in the project. Code of installed packages is left out: their versions stand in the lock file.
+do, as deep as they live in the project. Code of libraries, lakeline among them, is left out: their versions stand in
+the lock file, and in the capsule of a model.
 Nothing is imported for it: what a function imports when it runs counts as the text of that module.
 """
 

@@ -15,7 +15,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 Code = types.FunctionType | type
-_INSTALLED = frozenset(sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib"))
+_LIBRARY = Path(__file__).parents[1]
+"""lakeline itself is a library like any other, also where it is worked on (decision 0022)."""
+_INSTALLED = (
+    *map(Path, {sysconfig.get_path(kind) for kind in ("stdlib", "purelib", "platlib")}),
+    _LIBRARY,
+)
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Place = tuple[int, str] | str
 """First line, decorators included, and name of a function; qualified name of a class; `MODULE` for all of a file."""
@@ -98,13 +103,13 @@ def locate(module: str) -> Path | None:
 
 @functools.cache
 def is_project_file(path: str | None) -> bool:
-    """Whether a file is neither of Python itself nor of an installed package."""
+    """Whether a file is neither of Python itself nor of an installed package, nor of lakeline."""
     if path is None or path.startswith("<"):
         return False
     place = Path(path)
     if {"site-packages", "dist-packages"} & set(place.parts):
         return False
-    return not any(place.is_relative_to(folder) for folder in _INSTALLED)
+    return not any(folder in place.parents for folder in _INSTALLED)
 
 
 @functools.lru_cache(maxsize=4096)
@@ -185,11 +190,14 @@ def _statements(node: ast.AST) -> Iterator[ast.AST]:
 
 def _drop_words(tree: ast.AST) -> None:
     """Take out docstrings and what is imported for type checkers alone, in place."""
-    for node in ast.walk(tree):
+    waiting = [tree]
+    while waiting:
+        node = waiting.pop()
         if isinstance(node, Definition | ast.Module) and ast.get_docstring(node, clean=False):
             node.body[0] = ast.Pass()
         elif isinstance(node, ast.If) and not node.orelse and _is_for_types(node.test):
             node.body = [ast.Pass()]
+        waiting.extend(_statements(node))
 
 
 def _is_for_types(test: ast.expr) -> bool:
