@@ -10,21 +10,37 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import dagster as dg
 import pyarrow as pa
 import pytest
 from click.testing import CliRunner
+from dagster._core.remote_origin import (
+    RegisteredCodeLocationOrigin,
+    RemoteInstigatorOrigin,
+    RemoteRepositoryOrigin,
+)
+from dagster._core.scheduler.instigation import (
+    InstigatorState,
+    InstigatorStatus,
+    InstigatorType,
+    SensorInstigatorData,
+)
 
 from lakeline.cli import main
+from lakeline.cli.demo import replay
 from lakeline.cli.serve import ServerEndedError, Servers, stopped_by_signals
 from lakeline.domain.node import nodes
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.declared import graph_of
 from lakeline.freshness.reconciler import Reconciler
 from lakeline.freshness.view import View
+from lakeline.instance import open_instance
 from lakeline.ledger import Build, Cost, State
+from lakeline.project import load_project
 from resources import build_resources
 from resources.settings import PREFIX, Settings
 
@@ -195,7 +211,7 @@ def test_a_failed_backfill_says_which_asset_why_and_what_was_not_tried(state):
         (["--from", LAST, "--to", FIRST], "ends before it begins"),
         (
             ["--from", "2012-12-31", "--to", FIRST],
-            "has no day 2012-12-31. Its days are 2013-01-01 to 2014-01-01.",
+            "No asset has a day 2012-12-31. Their days are 2013-01-01 to 2014-01-01.",
         ),
         (["--from", FIRST, "--to", LAST, "--select", "wether"], "Did you mean weather"),
         (["--from", FIRST, "--to", LAST, "--select", "group:nothing"], "no asset 'group:nothing'"),
@@ -257,6 +273,58 @@ def test_status_tells_a_broken_promise_with_what_holds_it_back(noon):
         in shown.text
     )
     assert ">999%" in shown.line("flights/origin_backlog ")
+
+
+def test_status_says_that_nothing_launches_what_is_to_be_built(noon, tmp_path):
+    folder = tmp_path / "state"
+    shutil.copytree(noon, folder)
+    ledger = build_resources(Settings(state=folder))["lakehouse"].ledger
+    ledger.forget("flights/weather_at_origin", [LAST])
+    shown = Shown(folder, "status", at=NOON)
+    assert f"flights/weather_at_origin[{LAST}]: it was never built" in shown.text
+    assert (
+        "nothing launches them: the sensor has not looked yet. Start lakeline ui with" in shown.text
+    )
+
+    with open_instance(folder / "dagster") as instance:
+        ticked(instance, dt.datetime.now(dt.UTC))
+        assert "nothing launches them" not in Shown(folder, "status", at=NOON).text
+        before = dt.datetime(2026, 11, 1, 12, tzinfo=dt.UTC)
+        ticked(instance, before)
+    said = "the sensor has not looked since 2026-11-01 12:00 UTC"
+    assert said in Shown(folder, "status", at=NOON).text
+
+
+def ticked(instance: dg.DagsterInstance, at: dt.datetime) -> None:
+    """Note that the sensor looked, as Dagster's daemon does."""
+    data = SensorInstigatorData(last_tick_timestamp=at.timestamp())
+    origin = RemoteInstigatorOrigin(
+        repository_origin=RemoteRepositoryOrigin(
+            code_location_origin=RegisteredCodeLocationOrigin(location_name="lakeline"),
+            repository_name="__repository__",
+        ),
+        instigator_name="reconcile",
+    )
+    state = InstigatorState(origin, InstigatorType.SENSOR, InstigatorStatus.RUNNING, data)
+    known = instance.get_instigator_state(state.instigator_origin_id, state.selector_id)
+    (instance.update_instigator_state if known else instance.add_instigator_state)(state)
+
+
+def test_a_replay_goes_on_after_its_own_days_not_those_of_another_year(tmp_path, monkeypatch):
+    house = build_resources(Settings(state=tmp_path))["lakehouse"]
+    for asset, day in (("flights/weather", "2013-07-04"), ("shop/impressions", "2019-11-25")):
+        build = Build(asset=asset, partition=day, version="a" * 32, code_version="c", inputs=())
+        house.ledger.begin(asset, [build], NOW)
+        cost = Cost(started_ts=NOW, ended_ts=NOW, cpu_s=0, peak_rss_bytes=0)
+        house.ledger.publish(asset, None, cost)
+    monkeypatch.setenv(f"{PREFIX}STATE", str(tmp_path))
+    project = load_project(ROOT)
+    resources = build_resources(Settings(state=tmp_path))
+    here = replace(
+        project, definitions=dg.Definitions(project.definitions.assets, resources=resources)
+    )
+    begins = replay(here, "2013-06-30", speed=60.0)[f"{PREFIX}REPLAY_START"]
+    assert begins == "2013-07-05T12:00:00+00:00"
 
 
 def test_status_counts_what_is_given_up_and_backed_off_and_says_why_once(troubled):

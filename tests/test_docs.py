@@ -1,19 +1,19 @@
 """The docs say what is there: commands, settings, links, and the domain in the README."""
 
-import importlib
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import click
-import dagster as dg
 import pytest
 from click.testing import CliRunner
 
 from lakeline.cli import main
-from lakeline.resource import Lakehouse
+from resources import build_resources
 from resources.settings import PREFIX, Settings
 
 ROOT = Path(__file__).parents[1]
@@ -77,32 +77,54 @@ def test_the_commands_that_the_readme_names_exist():
     assert set(named) <= set(commands(main))
 
 
-def test_the_domain_in_the_readme_materializes(tmp_path, monkeypatch):
+def test_the_domain_in_the_readme_is_built_as_it_says(tmp_path):
     source = re.search(r"```python\n(import datetime.*?)```", README, re.S)
+    steps = re.search(
+        r"Save it as `(assets/\w+/)(\w+\.py)`.*?`lakeline (backfill [^`]*)`", README, re.S
+    )
     assert source is not None
-    (tmp_path / "readme_domain.py").write_text(source[1])
-    monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.delitem(sys.modules, "readme_domain", raising=False)
-    readme_domain = importlib.import_module("readme_domain")
+    assert steps is not None
+    project = a_project(tmp_path / "project")
+    folder = project / steps[1]
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / steps[2]).write_text(source[1])
+    definitions = (project / "definitions.py").read_text()
+    named = definitions.replace("import flights,", f"import {folder.name}, flights,").replace(
+        "(flights, shop)", f"({folder.name}, flights, shop)"
+    )
+    (project / "definitions.py").write_text(named)
 
-    house = Lakehouse.in_folder(tmp_path)
-    tags = {
-        "dagster/asset_partition_range_start": "2026-01-01",
-        "dagster/asset_partition_range_end": "2026-01-04",
-    }
-    result = dg.materialize(readme_domain.shop.assets, resources={"lakehouse": house}, tags=tags)
+    state = tmp_path / "state"
+    arguments = [*shlex.split(steps[3]), "--to", "2026-01-04"]
+    lakeline = Path(sys.executable).parent / "lakeline"
+    done = subprocess.run(
+        [lakeline, *arguments], cwd=project, env={**os.environ, f"{PREFIX}STATE": str(state)}, capture_output=True, text=True, check=False
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
 
-    assert result.success
-    spent = house.lake.load("shop.spending").scan().to_arrow().to_pylist()
+    house = build_resources(Settings(state=state))["lakehouse"]
+    spent = house.lake.load("cafe.spending").scan().to_arrow().to_pylist()
     assert len(spent) == 4
-    rejected = house.lake.load("shop_quarantine.orders").scan().to_arrow().to_pylist()
+    rejected = house.lake.load("cafe_quarantine.orders").scan().to_arrow().to_pylist()
     assert {row["rule"] for row in rejected} == {"amount_cents.ge"}
-    rebuilt = house.ledger.consumers("shop/orders_clean", "2026-01-01")
-    assert sorted(one.partition for one in rebuilt if one.asset == "shop/spending") == [
+    rebuilt = house.ledger.consumers("cafe/orders_clean", "2026-01-01")
+    assert sorted(one.partition for one in rebuilt if one.asset == "cafe/spending") == [
         "2026-01-01",
         "2026-01-02",
         "2026-01-03",
     ]
+
+
+def a_project(folder: Path) -> Path:
+    """A copy of this project without its library, beside the checkout that is installed."""
+    for name in ("definitions.py", "pyproject.toml", "workspace.yaml"):
+        folder.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, folder)
+    for name in ("assets", "resources", "sensors", "dbt"):
+        skipped = shutil.ignore_patterns("__pycache__", "target", "logs")
+        shutil.copytree(ROOT / name, folder / name, ignore=skipped)
+    return folder
 
 
 def test_the_walk_through_the_feature_stores_runs_in_an_empty_folder(tmp_path):

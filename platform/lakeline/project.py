@@ -166,8 +166,8 @@ def load_project(start: Path | None = None) -> Project:
 def load(place: Place) -> Project:
     """The project at a place; see `load_project`."""
     root = str(place.root)
-    if root not in sys.path:
-        sys.path.append(root)
+    if root not in sys.path:  # First: another checkout may be among the installed packages.
+        sys.path.insert(0, root)
     try:
         module = importlib.import_module(place.module)
     except ModuleNotFoundError as error:

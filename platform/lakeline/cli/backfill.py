@@ -1,7 +1,9 @@
-"""`lakeline backfill`: build a range of days, as one run in this process."""
+"""`lakeline backfill`: build a range of days in this process, as one run where the assets have the same days."""
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
     from rich.console import Console
 
+    from lakeline.cli.portions import Plan, Portion
     from lakeline.cli.run import Outcome
     from lakeline.domain.node import Node
     from lakeline.project import Project
@@ -38,14 +41,20 @@ class BackwardsError(DomainError):
 class RunFailedError(DomainError):
     """Assets of a run failed."""
 
-    def __init__(self, outcome: "Outcome") -> None:
-        said = "\n".join(f"{asset}: {why}" for asset, why in outcome.failures.items())
+    def __init__(self, outcomes: "Sequence[Outcome]", untried: Sequence[str]) -> None:
+        said = [
+            "\n".join(
+                [
+                    f"Run {outcome.run_id} failed.",
+                    *(f"{asset}: {why}" for asset, why in outcome.failures.items()),
+                ]
+            )
+            for outcome in outcomes
+        ]
         left = (
-            f"\nNot tried, because what they read failed: {', '.join(outcome.untried)}."
-            if outcome.untried
-            else ""
+            [f"Not tried, because what they read failed: {', '.join(untried)}."] if untried else []
         )
-        super().__init__(f"Run {outcome.run_id} failed.\n{said}{left}")
+        super().__init__("\n".join([*said, *left]))
 
 
 @click.command()
@@ -53,10 +62,10 @@ class RunFailedError(DomainError):
     "--from",
     "first",
     metavar="DAY",
-    help="First day, YYYY-MM-DD; left out, the first that there is.",
+    help="First day, YYYY-MM-DD; left out, the first of each asset.",
 )
 @click.option(
-    "--to", "last", metavar="DAY", help="Last day, included; left out, the last that there is."
+    "--to", "last", metavar="DAY", help="Last day, included; left out, the last of each asset."
 )
 @click.option(
     "--select",
@@ -81,56 +90,37 @@ def backfill(
     """
     from lakeline.cli.console import console
     from lakeline.cli.keys import select_assets
+    from lakeline.cli.portions import plan
     from lakeline.cli.sources import load_parsed
     from lakeline.instance import open_instance
     from lakeline.project import find_place
 
-    for option, day in (("--from", first), ("--to", last)):
-        require_day(option, day)
+    require_range(first, last)
     project = load_parsed(find_place(start))
     assets = with_references(project, select_assets(project, select) if select else None)
-    begin, end = days_of(project, assets)
-    days = as_range(first or begin, last or end)
+    wanted = plan(project, assets, first, last, is_strict=bool(select))
     with open_instance(project.home) as instance:
-        build(
-            console(),
-            project,
-            instance,
-            assets,
-            days,
-            tags=if_changed_tag(wanted=if_changed),
-        )
+        build(console(), project, instance, wanted, tags=if_changed_tag(wanted=if_changed))
 
 
-def require_day(option: str, given: str | None) -> None:
-    """Raise `NotADayError` where something was given that is no day."""
+def require_range(first: str | None, last: str | None) -> None:
+    """Refuse a range that is none.
+
+    Raises:
+        NotADayError: One end is given and no day.
+        BackwardsError: The second comes before the first.
+    """
+    for option, day in (("--from", first), ("--to", last)):
+        _require_day(option, day)
+    if first and last and last < first:
+        raise BackwardsError(first, last)
+
+
+def _require_day(option: str, given: str | None) -> None:
     try:
         _ = given and dt.datetime.strptime(given, "%Y-%m-%d").replace(tzinfo=dt.UTC)
     except ValueError as error:
         raise NotADayError(option, str(given)) from error
-
-
-def as_range(first: str, last: str) -> tuple[str, str]:
-    """The days of a range in order.
-
-    Raises:
-        NotADayError: One is no day.
-        BackwardsError: The second comes before the first.
-    """
-    require_day("--from", first)
-    require_day("--to", last)
-    if last < first:
-        raise BackwardsError(first, last)
-    return first, last
-
-
-def days_of(project: "Project", assets: "Sequence[dg.AssetKey]") -> tuple[str, str]:
-    """First and last day that every daily one of the assets has; today where none is daily."""
-    graph = project.definitions.resolve_asset_graph()
-    found = [known for key in assets if (known := graph.get(key).partitions_def) is not None]
-    today = dt.datetime.now(dt.UTC).date().isoformat()
-    first = max((str(one.get_first_partition_key()) for one in found), default=today)
-    return first, min((str(one.get_last_partition_key()) for one in found), default=today)
 
 
 def if_changed_tag(*, wanted: bool) -> dict[str, str]:
@@ -144,28 +134,74 @@ def build(
     console: "Console",
     project: "Project",
     instance: "DagsterInstance",
-    assets: "Sequence[dg.AssetKey]",
-    days: tuple[str, str],
+    wanted: "Plan",
     *,
     tags: Mapping[str, str] | None = None,
-) -> "Outcome":
-    """Run, and show how it goes.
+) -> None:
+    """Do one run after the other, and show how it goes.
 
     Raises:
-        RunFailedError: An asset failed; the others were built.
+        RunFailedError: An asset failed; all that does not read it was built.
     """
+    graph = project.definitions.resolve_asset_graph()
+    failed: list[Outcome] = []
+    broken: set[str] = set()
+    for portion in wanted.portions:
+        able: list[dg.AssetKey] = []
+        for key in portion.assets:
+            if broken.isdisjoint(one.to_user_string() for one in graph.get(key).parent_keys):
+                able.append(key)
+            else:
+                broken.add(key.to_user_string())
+        if not able:
+            continue
+        if len(wanted.portions) > 1:
+            console.print(f"[bold]{portion.days[0]} to {portion.days[1]}")
+        outcome = _run(console, project, instance, replace(portion, assets=able), tags)
+        if not outcome.is_successful:
+            failed.append(outcome)
+            broken.update(outcome.failures, outcome.untried)
+    if wanted.left_out:
+        console.print(f"[dim]no day of these in the range: {_by_domain(wanted.left_out)}")
+    if failed:
+        tried = {asset for outcome in failed for asset in outcome.failures}
+        raise RunFailedError(failed, sorted(broken - tried))
+
+
+def _run(
+    console: "Console",
+    project: "Project",
+    instance: "DagsterInstance",
+    portion: "Portion",
+    tags: Mapping[str, str] | None,
+) -> "Outcome":
     from lakeline.cli.progress import RunProgress
     from lakeline.cli.run import run_range
     from lakeline.window import Window
 
     daily = frozenset(asset for asset, node in project.nodes.items() if node.daily)
-    partitions = len(Window.of_days(*days).partitions)
-    names = [key.to_user_string() for key in assets]
+    partitions = len(Window.of_days(*portion.days).partitions)
+    names = [key.to_user_string() for key in portion.assets]
     with RunProgress(console, names, partitions=partitions, daily=daily) as progress:
-        outcome = run_range(project, instance, assets, days, tags=tags, on_event=progress)
-    if not outcome.is_successful:
-        raise RunFailedError(outcome)
-    return outcome
+        return run_range(
+            project, instance, portion.assets, portion.days, tags=tags, on_event=progress
+        )
+
+
+def _by_domain(assets: "Sequence[dg.AssetKey]") -> str:
+    """How many assets of which domain.
+
+    >>> from dagster import AssetKey
+    >>> _by_domain(
+    ...     [AssetKey(["flights", "weather"]), AssetKey(["flights", "planes"]), AssetKey("plain")]
+    ... )
+    '2 of flights, plain'
+    """
+    counts = Counter(key.path[0] for key in assets)
+    alone = {key.path[0] for key in assets if len(key.path) == 1}
+    return ", ".join(
+        name if name in alone else f"{number} of {name}" for name, number in counts.items()
+    )
 
 
 def with_references(

@@ -44,6 +44,7 @@ def demo(
     """
     from lakeline.cli.backfill import build, if_changed_tag, with_references
     from lakeline.cli.console import console
+    from lakeline.cli.portions import plan
     from lakeline.cli.summary import print_summary
     from lakeline.cli.ui import require_ports, serve_project
     from lakeline.instance import open_instance
@@ -55,15 +56,9 @@ def demo(
     if not no_ui:
         require_ports(project, port)
     screen.print(f"[bold]{days[0]} to {days[1]} through the whole graph, in one run")
+    wanted = plan(project, with_references(project, None), *days, is_strict=False)
     with open_instance(project.home) as instance:
-        build(
-            screen,
-            project,
-            instance,
-            with_references(project, None),
-            days,
-            tags=if_changed_tag(wanted=True),
-        )
+        build(screen, project, instance, wanted, tags=if_changed_tag(wanted=True))
         print_summary(screen, project, instance)
     if no_ui:
         _say_how_to_look(screen)
@@ -75,27 +70,31 @@ def load_as_of(
     place: "Place", first: str | None, last: str | None
 ) -> "tuple[Project, tuple[str, str]]":
     """The project as it is when its last demo day has just been published, so that nothing later is known, and its days."""
-    from lakeline.cli.backfill import as_range
+    from lakeline.cli.backfill import require_range
     from lakeline.cli.sources import load_parsed
     from lakeline.project import forget
 
     before = set(sys.modules)
     project = load_parsed(place)
-    days = as_range(first or project.deployment.demo_from, last or project.deployment.demo_to)
+    days = (first or project.deployment.demo_from, last or project.deployment.demo_to)
+    require_range(*days)
     os.environ.update(replay(project, days[1], speed=0.0))
     forget(place, before)  # its settings were read when it was loaded
     return load_parsed(place), days
 
 
 def replay(project: "Project", last: str, speed: float) -> dict[str, str]:
-    """The environment of a replay that begins at noon after the newest day that was built, at the earliest after ``last``."""
+    """The environment of a replay that begins at noon after the newest day that was built, at the earliest after ``last``.
+
+    A domain that has not that day, such as one of another year, does not count.
+    """
     from lakeline.window import shift
 
     ledger = project.house.ledger
     built = [
         max(days)
         for asset, node in project.nodes.items()
-        if node.daily and (days := ledger.versions(asset))
+        if node.has_day(last) and (days := ledger.versions(asset))
     ]
     begins = shift(max([last, *built]), 1)
     if anchor := project.deployment.replay_anchor:

@@ -22,8 +22,11 @@ def doctor(start: Path | None) -> None:
     is_failed = False
     for finding in examine(start):
         is_failed |= finding.status == "fail"
-        screen.print(f"{MARKS[finding.status]}[/] {finding.subject:<14} {finding.said}")
+        # Soft: a command that is broken into two lines cannot be copied.
+        screen.print(
+            f"{MARKS[finding.status]}[/] {finding.subject:<14} {finding.said}", soft_wrap=True
+        )
         if finding.todo:
-            screen.print(f"{'':<20}{finding.todo}", style="bold")
+            screen.print(f"{'':<20}{finding.todo}", style="bold", soft_wrap=True)
     if is_failed:
         sys.exit(1)

@@ -37,7 +37,7 @@ def maintain_table(console: "Console", house: "Lakehouse", name: str, plan: Plan
     try:
         done = list(_done(house, name, plan))
     except LakelineError as error:
-        console.print(f"[red]{name}[/red]  {error}")
+        console.print(f"[red]{name}[/red]  {error}", soft_wrap=True)
         return False
     console.print(f"[bold]{name}[/bold]  {'; '.join(done) if done else '[dim]nothing to do'}")
     return True

@@ -1,5 +1,6 @@
 """How a project stands at this moment: its graph, and what would be decided now, with the runs that are under way."""
 
+import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,10 +14,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Present:
-    """One moment of a project."""
+    """One moment of a project.
+
+    Attributes:
+        graph: Its assets.
+        plan: What would be decided now.
+        looked: When its sensor, which launches what is decided, looked last; None if it never did or there is none.
+    """
 
     graph: "Graph"
     plan: "Plan"
+    looked: dt.datetime | None
 
 
 def present(project: "Project", *, everything: bool = False) -> Present:
@@ -38,7 +46,7 @@ def present(project: "Project", *, everything: bool = False) -> Present:
         budget=_budget(project),
         everything=everything,
     )
-    return Present(graph=graph, plan=plan)
+    return Present(graph=graph, plan=plan, looked=_looked(project))
 
 
 def _in_flight(project: "Project", graph: "Graph") -> "Sequence[InFlight]":
@@ -49,6 +57,26 @@ def _in_flight(project: "Project", graph: "Graph") -> "Sequence[InFlight]":
         return []  # nothing ever ran, and looking should not make a home
     with open_instance(project.home) as instance:
         return in_flight(instance, graph)
+
+
+def _looked(project: "Project") -> dt.datetime | None:
+    from dagster._core.scheduler.instigation import SensorInstigatorData
+
+    from lakeline.freshness.budget import BUDGET
+    from lakeline.instance import CONFIG_FILE, open_instance
+
+    ours = {one.name for one in project.definitions.sensors or () if BUDGET in one.metadata}
+    if not ours or not (project.home / CONFIG_FILE).exists():
+        return None
+    with open_instance(project.home) as instance:
+        states = instance.all_instigator_state()
+    ticks = [
+        state.instigator_data.last_tick_timestamp
+        for state in states
+        if state.instigator_name in ours and isinstance(state.instigator_data, SensorInstigatorData)
+    ]
+    newest = max(filter(None, ticks), default=None)
+    return dt.datetime.fromtimestamp(newest, dt.UTC) if newest else None
 
 
 def _budget(project: "Project") -> "Budget | None":

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lakeline.cli.keys import OutsideRangeError
 from lakeline.errors import DomainError
 
 if TYPE_CHECKING:
@@ -81,14 +80,12 @@ def run_range(
 
     Raises:
         NothingSelectedError: ``assets`` is empty.
-        OutsideRangeError: A daily asset lacks one of the days.
     """
     from dagster._core.definitions.job_base import InMemoryJob
     from dagster._core.execution.api import execute_run_iterator
 
     if not assets:
         raise NothingSelectedError
-    _require_days(project, assets, days)
     prepare_pools(project, instance)
     job = project.definitions.resolve_implicit_global_asset_job_def()
     # The ephemeral form runs every step in this process, whatever executor the deployment names.
@@ -152,20 +149,3 @@ def quiet() -> Iterator[None]:
     finally:
         for one, level in zip(loggers, before, strict=True):
             one.setLevel(level)
-
-
-def _require_days(
-    project: "Project", assets: "Sequence[dg.AssetKey]", days: tuple[str, str]
-) -> None:
-    graph = project.definitions.resolve_asset_graph()
-    for key in assets:
-        partitions = graph.get(key).partitions_def
-        if partitions is None:
-            continue
-        for day in days:
-            if not partitions.has_partition_key(day):
-                first, last = (
-                    partitions.get_first_partition_key(),
-                    partitions.get_last_partition_key(),
-                )
-                raise OutsideRangeError(key.to_user_string(), day, str(first), str(last))

@@ -1,5 +1,6 @@
 """`lakeline status`: every asset with how far its data reaches, what was promised, and what happens next."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 SHOWN = 8
 """Runs and causes that are listed; more are counted."""
+AT_WORK = dt.timedelta(minutes=5)
+"""A sensor that looked within this time launches runs; a tick over a large graph takes a part of it."""
 COLOURS = {"good": "green", "busy": "yellow", "bad": "red"}
 
 
@@ -56,6 +59,8 @@ def report(project: "Project", *, verify: bool = False) -> "Iterator[Table | str
     yield from _listed("Sources that cannot be read", unread(project.house.ledger), "red")
     yield from _listed("Broken promises", [sentence(one) for one in broken], "red")
     yield from _listed("Runs to come", _runs(now.plan), "green")
+    if now.plan.runs and (idle := _idle(now.looked)):
+        yield f"  [yellow]{idle}"
     yield from _listed("Held up", _causes(now.plan), "yellow")
 
 
@@ -92,6 +97,17 @@ def _share(line: "Line") -> str:
 
 def _runs(plan: "Plan") -> "list[str]":
     return [f"{one.reason}; {count(len(one.steps), 'asset')} in one run" for one in plan.runs]
+
+
+def _idle(looked: dt.datetime | None) -> str:
+    """What to do where nothing launches the runs; empty where the sensor is at work."""
+    if looked is not None and dt.datetime.now(dt.UTC) - looked < AT_WORK:
+        return ""
+    since = f"since {moment(looked)} UTC" if looked else "yet"
+    return (
+        f"nothing launches them: the sensor has not looked {since}. Start lakeline ui with LAKELINE_AUTOMATION=true, or "
+        "turn the sensor on in the UI under Automation."
+    )
 
 
 def _causes(plan: "Plan") -> "list[str]":

@@ -113,7 +113,7 @@ def _print_reports(console: "Console", project: "Project", instance: "DagsterIns
         console.print()
         console.print("[bold]reports")
     for asset, link in found.items():
-        console.print(f"  {asset}  {link}")
+        console.print(f"  {asset}  {link}", soft_wrap=True)
 
 
 def _keys(project: "Project", extra: str | None = None) -> "list[dg.AssetKey]":

@@ -37,6 +37,17 @@ class MissingInputError(DomainError):
         )
 
 
+class NoSuchDayError(DomainError):
+    """A run asks for days that an upstream asset does not have, because its domain begins later or ends earlier."""
+
+    def __init__(self, reader: str, upstream: Node, partitions: Sequence[str]) -> None:
+        ends = f" and end before {upstream.until}" if upstream.until else ""
+        super().__init__(
+            f"'{reader}' reads '{upstream.asset}' on the same days, and that cannot have {names(partitions)}: its days "
+            f"begin on {upstream.first_partition}{ends}. Build '{reader}' for days that both have."
+        )
+
+
 class UndeclaredWindowError(DomainError):
     """A function reads event time that its asset did not declare."""
 
@@ -208,6 +219,7 @@ def open_table(
 
     Raises:
         MissingInputError: A partition that the run needs was never built.
+        NoSuchDayError: It cannot be built either.
         ForeignWriteError: Another engine changed the table, so that the recorded versions are not what would be read.
     """
     node = read.node
@@ -236,7 +248,10 @@ def _require(
         needed = window.partitions
     if kind == "all":
         needed = () if current else (WHOLE,)
-    if missing := [key for key in needed if key not in current]:
+    missing = [key for key in needed if key not in current]
+    if kind == "days" and (never := [day for day in missing if not read.node.has_day(day)]):
+        raise NoSuchDayError(reader.asset, read.node, never)
+    if missing:
         raise MissingInputError(reader.asset, read.node.asset, missing)
 
 

@@ -58,6 +58,11 @@ class Node:
         """``domain/name``."""
         return f"{self.domain}/{self.name}"
 
+    def has_day(self, day: str) -> bool:
+        """Whether it may ever have a partition of a day, ``YYYY-MM-DD``."""
+        begins = self.first_partition is not None and self.first_partition <= day
+        return self.daily and begins and (self.until is None or day < self.until)
+
     @property
     def table(self) -> str:
         """``namespace.table`` in the lake."""
