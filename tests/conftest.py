@@ -1,5 +1,6 @@
 """Fixtures that start real servers, and the rule that a test of them is never skipped where they must be there."""
 
+import importlib.util
 import os
 import uuid
 from collections.abc import Generator, Iterator
@@ -19,6 +20,21 @@ from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_clien
 
 REQUIRED = "LAKELINE_REQUIRE_SERVICES"
 SERVER_MARKS = ("services", "browser", "kubernetes")
+
+
+NETWORKS = Path(__file__).parents[1] / "platform" / "lakeline" / "neural"
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave out the doctests of modules that subclass torch's classes, where torch is not installed."""
+    if not HAS_TORCH and not os.environ.get(REQUIRED):
+        config.option.ignore = [*(config.option.ignore or []), str(NETWORKS)]
+
+
+def pytest_report_header() -> str:
+    """Say so."""
+    return "" if HAS_TORCH else "torch is not installed, so no test of networks: make setup-torch"
 
 
 @pytest.fixture(scope="session")

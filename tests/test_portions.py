@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from rich.console import Console
 
-from lakeline.cli.backfill import RunFailedError, build
+from lakeline.cli.backfill import NothingSelectedError, RunFailedError, build
 from lakeline.cli.keys import OutsideRangeError
-from lakeline.cli.portions import NoDayError, Plan, plan
+from lakeline.cli.portions import Arrangement, NoDayError, arrange
 from lakeline.domain import Daily, Domain, Table, latest, past
 from lakeline.project import Place, Project
 from lakeline.window import Window
@@ -86,16 +86,16 @@ def planned(
     last: str | None = None,
     *,
     is_strict: bool = False,
-) -> Plan:
+) -> Arrangement:
     keys = [dg.AssetKey(name.split("/")) for name in names]
-    return plan(project, keys, first, last, is_strict=is_strict)
+    return arrange(project, keys, first, last, is_strict=is_strict)
 
 
-def told(found: Plan) -> list[tuple[tuple[str, str], list[str]]]:
+def told(found: Arrangement) -> list[tuple[tuple[str, str], list[str]]]:
     return [(one.days, [key.to_user_string() for key in one.assets]) for one in found.portions]
 
 
-def done(project: Project, wanted: Plan) -> str:
+def done(project: Project, wanted: Arrangement) -> str:
     """Build, and what a person sees of it."""
     screen = Console(record=True, width=200)
     with dg.DagsterInstance.ephemeral() as instance:
@@ -187,3 +187,10 @@ def test_a_day_that_an_upstream_cannot_have_is_no_missing_one(tmp_path: Path) ->
         "'shop/mirrored' reads 'bank/totals' on the same days, and that cannot have 2024-03-01, 2024-03-02: its days begin "
         "on 2024-03-03 and end before 2024-03-11. Build 'shop/mirrored' for days that both have."
     ) in said
+
+
+def test_nothing_to_build_is_said(tmp_path: Path) -> None:
+    with pytest.raises(
+        NothingSelectedError, match="Nothing is selected. Name assets with --select"
+    ):
+        done(world(tmp_path), planned(world(tmp_path), []))

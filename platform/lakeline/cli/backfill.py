@@ -3,6 +3,7 @@
 import datetime as dt
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
     from rich.console import Console
 
-    from lakeline.cli.portions import Plan, Portion
+    from lakeline.cli.portions import Arrangement, Portion
     from lakeline.cli.run import Outcome
     from lakeline.domain.node import Node
     from lakeline.project import Project
@@ -35,6 +36,15 @@ class BackwardsError(DomainError):
     def __init__(self, first: str, last: str) -> None:
         super().__init__(
             f"The range {first} to {last} ends before it begins. Swap --from and --to."
+        )
+
+
+class NothingSelectedError(DomainError):
+    """A run would build nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Nothing is selected. Name assets with --select, or leave it out for all of them."
         )
 
 
@@ -86,11 +96,11 @@ def backfill(
 ) -> None:
     """Build the days of a range.
 
-    Without --select: every asset, but a table without partitions only where it is missing.
+    Without --select: every asset that has days of the range, but a table without partitions only where it is missing.
     """
     from lakeline.cli.console import console
     from lakeline.cli.keys import select_assets
-    from lakeline.cli.portions import plan
+    from lakeline.cli.portions import arrange
     from lakeline.cli.sources import load_parsed
     from lakeline.instance import open_instance
     from lakeline.project import find_place
@@ -98,7 +108,7 @@ def backfill(
     require_range(first, last)
     project = load_parsed(find_place(start))
     assets = with_references(project, select_assets(project, select) if select else None)
-    wanted = plan(project, assets, first, last, is_strict=bool(select))
+    wanted = arrange(project, assets, first, last, is_strict=bool(select))
     with open_instance(project.home) as instance:
         build(console(), project, instance, wanted, tags=if_changed_tag(wanted=if_changed))
 
@@ -134,25 +144,24 @@ def build(
     console: "Console",
     project: "Project",
     instance: "DagsterInstance",
-    wanted: "Plan",
+    wanted: "Arrangement",
     *,
     tags: Mapping[str, str] | None = None,
 ) -> None:
     """Do one run after the other, and show how it goes.
 
     Raises:
+        NothingSelectedError: There is no run to do.
         RunFailedError: An asset failed; all that does not read it was built.
     """
-    graph = project.definitions.resolve_asset_graph()
+    if not wanted.portions:
+        raise NothingSelectedError
     failed: list[Outcome] = []
-    broken: set[str] = set()
+    untried: list[str] = []
     for portion in wanted.portions:
-        able: list[dg.AssetKey] = []
-        for key in portion.assets:
-            if broken.isdisjoint(one.to_user_string() for one in graph.get(key).parent_keys):
-                able.append(key)
-            else:
-                broken.add(key.to_user_string())
+        broken = {asset for outcome in failed for asset in outcome.failures}.union(untried)
+        able, unable = _parted(project, portion, broken)
+        untried += unable
         if not able:
             continue
         if len(wanted.portions) > 1:
@@ -160,12 +169,27 @@ def build(
         outcome = _run(console, project, instance, replace(portion, assets=able), tags)
         if not outcome.is_successful:
             failed.append(outcome)
-            broken.update(outcome.failures, outcome.untried)
+            untried += outcome.untried
     if wanted.left_out:
         console.print(f"[dim]no day of these in the range: {_by_domain(wanted.left_out)}")
     if failed:
-        tried = {asset for outcome in failed for asset in outcome.failures}
-        raise RunFailedError(failed, sorted(broken - tried))
+        raise RunFailedError(failed, untried)
+
+
+def _parted(
+    project: "Project", portion: "Portion", broken: AbstractSet[str]
+) -> "tuple[list[dg.AssetKey], list[str]]":
+    """Those of a portion's assets that can be built, and the names of those that read something broken."""
+    graph = project.definitions.resolve_asset_graph()
+    able: list[dg.AssetKey] = []
+    unable: list[str] = []
+    for key in portion.assets:
+        parents = {one.to_user_string() for one in graph.get(key).parent_keys}
+        if parents & broken or parents.intersection(unable):
+            unable.append(key.to_user_string())
+        else:
+            able.append(key)
+    return able, unable
 
 
 def _run(

@@ -44,7 +44,7 @@ def demo(
     """
     from lakeline.cli.backfill import build, if_changed_tag, with_references
     from lakeline.cli.console import console
-    from lakeline.cli.portions import plan
+    from lakeline.cli.portions import arrange
     from lakeline.cli.summary import print_summary
     from lakeline.cli.ui import require_ports, serve_project
     from lakeline.instance import open_instance
@@ -56,7 +56,7 @@ def demo(
     if not no_ui:
         require_ports(project, port)
     screen.print(f"[bold]{days[0]} to {days[1]} through the whole graph, in one run")
-    wanted = plan(project, with_references(project, None), *days, is_strict=False)
+    wanted = arrange(project, with_references(project, None), *days, is_strict=False)
     with open_instance(project.home) as instance:
         build(screen, project, instance, wanted, tags=if_changed_tag(wanted=True))
         print_summary(screen, project, instance)

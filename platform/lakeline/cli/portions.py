@@ -39,7 +39,7 @@ class Portion:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Plan:
+class Arrangement:
     """The runs of a backfill, one after the other, and what has no day in them.
 
     Attributes:
@@ -51,14 +51,14 @@ class Plan:
     left_out: "list[dg.AssetKey]" = field(default_factory=list)
 
 
-def plan(
+def arrange(
     project: "Project",
     assets: "Sequence[dg.AssetKey]",
     first: str | None,
     last: str | None,
     *,
     is_strict: bool,
-) -> Plan:
+) -> Arrangement:
     """The runs that build the days from ``first`` to ``last``, both included.
 
     Args:
@@ -84,7 +84,7 @@ def plan(
         key: (max(first or days[0], days[0]), min(last or days[1], days[1]))
         for key, days in calendars.items()
     }
-    return _arranged(project, assets, taken)
+    return _in_runs(project, assets, taken)
 
 
 def calendars_of(project: "Project") -> "dict[dg.AssetKey, Days]":
@@ -110,9 +110,9 @@ def calendars_of(project: "Project") -> "dict[dg.AssetKey, Days]":
     return found
 
 
-def _arranged(
+def _in_runs(
     project: "Project", assets: "Sequence[dg.AssetKey]", taken: "Mapping[dg.AssetKey, Days]"
-) -> Plan:
+) -> Arrangement:
     """Each asset in the first run of its days that comes after what it reads; one without days goes with any."""
     graph = project.definitions.resolve_asset_graph()
     chosen = frozenset(assets)
@@ -143,7 +143,7 @@ def _arranged(
         )
         for number, days in enumerate(days_of)
     ]
-    return Plan(portions=portions, left_out=left_out)
+    return Arrangement(portions=portions, left_out=left_out)
 
 
 def _is_left_out(

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lakeline.errors import DomainError
-
 if TYPE_CHECKING:
     import dagster as dg
     from dagster import DagsterEvent, DagsterInstance
@@ -28,15 +26,6 @@ CHATTY = (
     "fsspec",
 )
 """Loggers that have nothing to say to a person who watches progress bars."""
-
-
-class NothingSelectedError(DomainError):
-    """A run would build nothing."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "Nothing is selected. Name assets with --select, or leave it out for all of them."
-        )
 
 
 @dataclass(kw_only=True)
@@ -76,16 +65,10 @@ def run_range(
     tags: Mapping[str, str] | None = None,
     on_event: "Callable[[DagsterEvent], None]" = lambda _: None,
 ) -> Outcome:
-    """Materialize assets for the days of a range, both ends included, in one run in this process.
-
-    Raises:
-        NothingSelectedError: ``assets`` is empty.
-    """
+    """Materialize assets for the days of a range, which each daily one has, in one run in this process."""
     from dagster._core.definitions.job_base import InMemoryJob
     from dagster._core.execution.api import execute_run_iterator
 
-    if not assets:
-        raise NothingSelectedError
     prepare_pools(project, instance)
     job = project.definitions.resolve_implicit_global_asset_job_def()
     # The ephemeral form runs every step in this process, whatever executor the deployment names.
