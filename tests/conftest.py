@@ -20,8 +20,6 @@ from tests.services import S3, Postgres, ServiceMissingError, postgres, s3_clien
 
 REQUIRED = "LAKELINE_REQUIRE_SERVICES"
 SERVER_MARKS = ("services", "browser", "kubernetes")
-
-
 NETWORKS = Path(__file__).parents[1] / "platform" / "lakeline" / "neural"
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 
@@ -33,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str:
-    """Say so."""
+    """Say at the top what is left out."""
     return "" if HAS_TORCH else "torch is not installed, so no test of networks: make setup-torch"
 
 

@@ -190,7 +190,6 @@ def test_a_day_that_an_upstream_cannot_have_is_no_missing_one(tmp_path: Path) ->
 
 
 def test_nothing_to_build_is_said(tmp_path: Path) -> None:
-    with pytest.raises(
-        NothingSelectedError, match="Nothing is selected. Name assets with --select"
-    ):
+    with pytest.raises(NothingSelectedError) as caught:
         done(world(tmp_path), planned(world(tmp_path), []))
+    assert str(caught.value).startswith("Nothing is selected. Name assets with --select")
