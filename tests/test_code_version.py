@@ -261,6 +261,27 @@ def test_the_version_is_equal_in_every_process(tmp_path: Path) -> None:
     assert len(said.pop()) == 12
 
 
+PORTABLE = """
+from pathlib import Path
+
+FOLDER = Path("data")
+
+
+def build(rows, *, limit: float = 0.5):
+    parts = [f"{', '.join(name for name in row) or 'none'}: {len(row):>{8}}" for row in rows]
+    match rows:
+        case [first, *_] if (size := len(first)) > limit:
+            return Path(f"{FOLDER}/{size!r}"), u"x", lambda x, /, *y: (x, *y, parts)
+        case {"a": None, **rest}:
+            return rest
+"""
+
+
+def test_the_version_is_equal_in_every_version_of_python(tmp_path: Path) -> None:
+    (tmp_path / "portable.py").write_text(PORTABLE)
+    assert version_elsewhere(tmp_path, LIBRARY, "portable") == "3c8ae95ef0b1"
+
+
 def test_the_version_is_equal_wherever_lakeline_lies(tmp_path: Path) -> None:
     installed = tmp_path / "site-packages"
     shutil.copytree(LIBRARY / "lakeline", installed / "lakeline")

@@ -41,7 +41,7 @@ Plain = (
 def code_version(function: Callable[..., Any], *more: object) -> str:
     """Twelve hexadecimal digits that change when the function, or project code that it reaches, means something else.
 
-    The same in every process and on every machine.
+    The same in every process, on every machine, and in every version of Python.
 
     Args:
         function: A plain function.
@@ -117,7 +117,7 @@ class _Walk:
         if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
             return "(path)" if value.is_absolute() else repr(value.as_posix())
         if is_dataclass(value) and not isinstance(value, type):
-            return _type_name(value) + self.describe(
+            return _name(type(value)) + self.describe(
                 {one.name: getattr(value, one.name) for one in fields(value)}
             )
         return self._of_code(value)
@@ -128,7 +128,7 @@ class _Walk:
         inner = getattr(value, "__wrapped__", None)
         around = f" around {self.describe(inner)}" if inner is not None else ""
         if not isinstance(value, Code):
-            return _type_name(value) + around
+            return _name(type(value)) + around
         is_read = is_in_project(value) or id(value) in self.undecorated
         if is_read and id(value) not in self.seen:
             self.seen[id(value)] = value
@@ -147,8 +147,8 @@ class _Walk:
 
 
 def _name(thing: Code) -> str:
-    return f"{thing.__module__}.{thing.__qualname__}"
-
-
-def _type_name(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}"
+    """Its full name; without the private modules of a library, which move from one version of Python to the next."""
+    module = thing.__module__ or ""
+    if not is_in_project(thing):
+        module = ".".join(part for part in module.split(".") if not part.startswith("_"))
+    return f"{module}.{thing.__qualname__}"

@@ -25,6 +25,8 @@ Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 Place = tuple[int, str] | str
 """First line, decorators included, and name of a function; qualified name of a class; `MODULE` for all of a file."""
 MODULE = ""
+_UNSAID = frozenset({"ctx", "kind", "type_comment"})
+"""Fields of a tree that follow from where a node stands, or are only how it is written."""
 
 
 def meaning(thing: Code, *, is_decorated: bool = True) -> str:
@@ -119,7 +121,24 @@ def _text(path: Path, made: int, place: Place, is_decorated: bool) -> str:  # no
     if isinstance(node, Definition) and not is_decorated:
         node = copy.copy(node)
         node.decorator_list = []
-    return ast.unparse(node)
+    return _written(node)
+
+
+def _written(value: object) -> str:
+    """A tree as text that is the same in every version of Python; `ast.unparse` and `ast.dump` are not."""
+    if isinstance(value, ast.JoinedStr):  # Python 3.12 puts an empty text behind a nested format.
+        return f"JoinedStr({[_written(one) for one in value.values if getattr(one, 'value', None) != '']})"
+    if isinstance(value, ast.AST):
+        fields = ((name, getattr(value, name, None)) for name in value._fields)
+        said = [
+            f"{name}={_written(one)}"
+            for name, one in fields
+            if one is not None and one != [] and name not in _UNSAID
+        ]
+        return f"{type(value).__name__}({', '.join(said)})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_written, value))}]"
+    return repr(value)
 
 
 @functools.lru_cache(maxsize=4096)
