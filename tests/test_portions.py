@@ -160,7 +160,7 @@ def test_all_is_built_in_order_and_what_is_left_out_is_told(tmp_path: Path) -> N
     ]  # fmt: skip
     assert sorted(ledger.versions("shop/mirrored")) == ["2024-03-03", "2024-03-04"]
     assert f"{FIRST} to 2024-03-04" in said
-    assert "no day of these in the range: 2 of museum" in said
+    assert "left out, as they or what they read have no day of the range: 2 of museum" in said
     read = ledger.inputs("bank/totals", BANK_FIRST)
     assert [one.partition for one in read] == ["2024-03-02", "2024-03-03"]
 

@@ -171,7 +171,9 @@ def build(
             failed.append(outcome)
             untried += outcome.untried
     if wanted.left_out:
-        console.print(f"[dim]no day of these in the range: {_by_domain(wanted.left_out)}")
+        console.print(
+            f"[dim]left out, as they or what they read have no day of the range: {_by_domain(wanted.left_out)}"
+        )
     if failed:
         raise RunFailedError(failed, untried)
 

@@ -55,7 +55,7 @@ def demo(
         project, days = load_as_of(find_place(start), first, last)
     if not no_ui:
         require_ports(project, port)
-    screen.print(f"[bold]{days[0]} to {days[1]} through the whole graph, in one run")
+    screen.print(f"[bold]{days[0]} to {days[1]} through the whole graph")
     wanted = arrange(project, with_references(project, None), *days, is_strict=False)
     with open_instance(project.home) as instance:
         build(screen, project, instance, wanted, tags=if_changed_tag(wanted=True))

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakeline.cli.keys import OutsideRangeError
@@ -47,8 +47,8 @@ class Arrangement:
         left_out: Assets that have no day of those asked for, or read one that was never built for that reason.
     """
 
-    portions: list[Portion] = field(default_factory=list)
-    left_out: "list[dg.AssetKey]" = field(default_factory=list)
+    portions: list[Portion]
+    left_out: "list[dg.AssetKey]"
 
 
 def arrange(

@@ -1,11 +1,13 @@
 """How a project stands at this moment: its graph, and what would be decided now, with the runs that are under way."""
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import dagster as dg
+
     from lakeline.freshness.budget import Budget
     from lakeline.freshness.decision import InFlight, Plan
     from lakeline.freshness.graph import Graph
@@ -38,52 +40,54 @@ def present(project: "Project", *, everything: bool = False) -> Present:
     from lakeline.freshness.reasons import present_plan
 
     graph = graph_of(project.nodes)
+    sensors = _sensors(project)
+    running, looked = _of_dagster(project, graph, [one.name for one in sensors])
     plan = present_plan(
         graph,
         project.house.ledger,
         project.clock.now(),
-        in_flight=_in_flight(project, graph),
-        budget=_budget(project),
+        in_flight=running,
+        budget=_budget(sensors),
         everything=everything,
     )
-    return Present(graph=graph, plan=plan, looked=_looked(project))
+    return Present(graph=graph, plan=plan, looked=looked)
 
 
-def _in_flight(project: "Project", graph: "Graph") -> "Sequence[InFlight]":
+def _sensors(project: "Project") -> "list[dg.SensorDefinition]":
+    """Those that keep assets fresh, which carry their budget."""
+    from lakeline.freshness.budget import BUDGET
+
+    return [one for one in project.definitions.sensors or () if BUDGET in one.metadata]
+
+
+def _of_dagster(
+    project: "Project", graph: "Graph", sensors: Collection[str]
+) -> "tuple[Sequence[InFlight], dt.datetime | None]":
+    """The runs under way, and when one of the sensors looked last."""
     from lakeline.freshness.runs import in_flight
     from lakeline.instance import CONFIG_FILE, open_instance
 
     if not (project.home / CONFIG_FILE).exists():
-        return []  # nothing ever ran, and looking should not make a home
+        return [], None  # nothing ever ran, and looking should not make a home
     with open_instance(project.home) as instance:
-        return in_flight(instance, graph)
+        return in_flight(instance, graph), _looked(instance, sensors)
 
 
-def _looked(project: "Project") -> dt.datetime | None:
+def _looked(instance: "dg.DagsterInstance", sensors: Collection[str]) -> dt.datetime | None:
     from dagster._core.scheduler.instigation import SensorInstigatorData
 
-    from lakeline.freshness.budget import BUDGET
-    from lakeline.instance import CONFIG_FILE, open_instance
-
-    ours = {one.name for one in project.definitions.sensors or () if BUDGET in one.metadata}
-    if not ours or not (project.home / CONFIG_FILE).exists():
-        return None
-    with open_instance(project.home) as instance:
-        states = instance.all_instigator_state()
     ticks = [
         state.instigator_data.last_tick_timestamp
-        for state in states
-        if state.instigator_name in ours and isinstance(state.instigator_data, SensorInstigatorData)
+        for state in instance.all_instigator_state()
+        if state.instigator_name in sensors
+        and isinstance(state.instigator_data, SensorInstigatorData)
     ]
     newest = max(filter(None, ticks), default=None)
     return dt.datetime.fromtimestamp(newest, dt.UTC) if newest else None
 
 
-def _budget(project: "Project") -> "Budget | None":
+def _budget(sensors: "Sequence[dg.SensorDefinition]") -> "Budget | None":
     """As the project's sensor has it; None without one."""
     from lakeline.freshness.budget import BUDGET, Budget
 
-    for sensor in project.definitions.sensors or ():
-        if found := sensor.metadata.get(BUDGET):
-            return Budget.from_json(found.value)  # type: ignore[arg-type]
-    return None
+    return Budget.from_json(sensors[0].metadata[BUDGET].value) if sensors else None  # type: ignore[arg-type]

@@ -41,7 +41,7 @@ Plain = (
 def code_version(function: Callable[..., Any], *more: object) -> str:
     """Twelve hexadecimal digits that change when the function, or project code that it reaches, means something else.
 
-    The same in every process, on every machine, and in every version of Python.
+    The same in every process and on every machine, and for code in files in every version of Python.
 
     Args:
         function: A plain function.

@@ -19,7 +19,7 @@ def import_feast() -> None:
     """Import Feast, unless that is done: then it stays as it is."""
     if "feast" in sys.modules:
         return
-    sys.modules.setdefault(_TORCH, _late_torch())
+    sys.modules[_TORCH] = _late_torch()
     # Feast changes the filters of warnings of the whole process.
     with warnings.catch_warnings(), _unchecked_calls():
         importlib.import_module("feast")

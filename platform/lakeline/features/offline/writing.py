@@ -157,7 +157,7 @@ def _fitted(rows: "pa.Table", table: "Table", name: str) -> "pa.Table":
     plain = storable(rows.select(schema.names).to_reader()).read_all()
     try:
         return plain.cast(schema)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+    except (pa.ArrowException, ValueError) as error:
         raise SavedTableError(name, f"the rows do not fit its columns ({error})") from error
 
 
