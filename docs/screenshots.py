@@ -3,7 +3,6 @@
 The state must be built (`make demo ARGS=--no-ui`). Needs Chromium and playwright, as `make test-services` does.
 """
 
-import contextlib
 import os
 import signal
 import subprocess
@@ -134,12 +133,8 @@ def take(page: "Page", address: str, picture: Picture, folder: Path) -> Path:
 
 
 def settle(page: "Page", address: str) -> None:
-    """Close what the UI shows a browser that it has not seen before, and fold the navigation away."""
-    from playwright.sync_api import TimeoutError as NotShownError
-
+    """Fold the navigation away."""
     page.goto(f"{address}/assets")
-    with contextlib.suppress(NotShownError):  # the state remembers that it was closed before
-        page.get_by_role("button", name="Skip").click(timeout=15_000)
     page.get_by_text("Hide navigation").click(timeout=60_000)
 
 

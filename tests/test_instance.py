@@ -28,6 +28,7 @@ def test_a_home_is_made_with_its_parents_and_opens(tmp_path: Path) -> None:
         assert Path(instance.root_directory) == home
         assert instance.run_retries_max_retries == 2
         assert not instance.telemetry_enabled
+        assert not instance.nux_enabled
     assert (home / "history" / "runs" / "index.db").exists()
 
 

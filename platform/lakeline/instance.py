@@ -53,6 +53,7 @@ def _write(file: Path, text: str) -> None:
 def _config(home: Path) -> dict[str, Any]:
     return {
         "telemetry": {"enabled": False},
+        "nux": {"enabled": False},  # the window about Dagster's community before anything of the UI
         "python_logs": {"python_log_level": "INFO"},  # the default, DEBUG, floods the event log
         "event_log_storage": {**EVENT_LOG, "config": _place(home)},
         "concurrency": {
