@@ -83,7 +83,6 @@ def test_every_convention_is_set_from_the_few_arguments() -> None:
     assert spec.owners == ["team:shop"]
     assert spec.description == "Sales as the tills report them."
     assert {"domain": "shop", "layer": "raw", "tier": "gold"}.items() <= spec.tags.items()
-    assert spec.code_version == node_of(sales).code_version
     assert spec.partitions_def == dg.DailyPartitionsDefinition("2024-03-01", end_date="2024-04-01")
     assert spec.freshness_policy == dg.FreshnessPolicy.time_window(
         fail_window=dt.timedelta(hours=36), warn_window=dt.timedelta(hours=28.8)
@@ -159,12 +158,13 @@ def test_a_feature_view_says_what_it_describes_and_how_long() -> None:
 def test_an_undeclared_asset_in_the_function_is_refused() -> None:
     domain = new_domain()
     sales = sales_asset(domain)
+
+    @domain.table(contract=Total)
+    def totals(window: Window) -> pl.LazyFrame:
+        return by_day(sales.read(window))  # type: ignore[attr-defined]
+
     with pytest.raises(UndeclaredReadError) as caught:
-
-        @domain.table(contract=Total)
-        def totals(window: Window) -> pl.LazyFrame:
-            return by_day(sales.read(window))  # type: ignore[attr-defined]
-
+        domain.complete()
     assert str(caught.value) == (
         "'shop/totals' mentions 'shop/sales' in "
         "test_an_undeclared_asset_in_the_function_is_refused.<locals>.totals() but does not declare it. "
@@ -179,11 +179,12 @@ def test_an_undeclared_asset_in_a_function_that_is_called_is_refused() -> None:
     def helper() -> dg.AssetsDefinition:
         return sales
 
-    with pytest.raises(UndeclaredReadError, match=r"in .*helper\(\)"):
+    @domain.table(contract=Total)
+    def totals(window: Window) -> object:
+        return helper()
 
-        @domain.table(contract=Total)
-        def totals(window: Window) -> object:
-            return helper()
+    with pytest.raises(UndeclaredReadError, match=r"in .*helper\(\)"):
+        domain.complete()
 
 
 def test_a_declared_asset_may_be_mentioned_and_a_column_may_have_its_name() -> None:
@@ -199,6 +200,7 @@ def test_a_declared_asset_may_be_mentioned_and_a_column_may_have_its_name() -> N
     def others(window: Window) -> pl.LazyFrame:
         return by_day(pl.LazyFrame({"totals": [1]}).totals)  # type: ignore[attr-defined]
 
+    domain.complete()
     assert {"shop/totals", "shop/others"} <= {node_of(one).asset for one in domain.assets}
 
 

@@ -6,36 +6,15 @@ the lock file, and in the capsule of a model.
 Nothing is imported for it: what a function imports when it runs counts as the text of that module.
 """
 
-import datetime as dt
-import enum
-import functools
 import hashlib
-import re
-import types
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, fields, is_dataclass
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from lakeline.domain.reach import is_in_project, mentioned, run_imports
+from lakeline.domain.description import Description, full_name
+from lakeline.domain.reach import mentioned, run_imports
 from lakeline.domain.source import Code, locate, meaning, module_imports, module_meaning
-
-Plain = (
-    None
-    | bool
-    | int
-    | float
-    | complex
-    | str
-    | bytes
-    | dt.timedelta
-    | dt.date
-    | dt.time
-    | dt.timezone
-    | Decimal
-    | enum.Enum
-)
 
 
 def code_version(function: Callable[..., Any], *more: object) -> str:
@@ -50,90 +29,118 @@ def code_version(function: Callable[..., Any], *more: object) -> str:
     return fingerprint(function, *more)
 
 
-def fingerprint(*values: object) -> str:
-    """Twelve hexadecimal digits of values; functions and classes among them count without their own decorators."""
-    walk = _Walk(undecorated=frozenset(map(id, values)))
-    said = [walk.describe(value) for value in values]
-    walk.finish()
+def fingerprint(*values: object, reading: "Reading | None" = None) -> str:
+    """Twelve hexadecimal digits of values; functions and classes among them count without their own decorators.
+
+    Args:
+        values: Plain values, containers, dataclasses, functions and classes.
+        reading: What was read for others already.
+    """
+    description = Description(roots=frozenset(map(id, values)))
+    said = [description.of(value) for value in values]
+    walk = _Walk(reading=reading or Reading(), undecorated=description.roots)
+    walk.follow(description.code.values())
     return hashlib.sha256("\0".join([*said, *sorted(walk.meanings)]).encode()).hexdigest()[:12]
 
 
-def reached(function: Callable[..., Any]) -> Iterator[Code]:
+def reached(function: Callable[..., Any], reading: "Reading | None" = None) -> Iterator[Code]:
     """The function, and every function and class of the project that it leads to."""
-    walk = _Walk()
-    walk.describe(function)
-    walk.finish()
+    description = Description()
+    description.of(function)
+    walk = _Walk(reading=reading or Reading())
+    walk.follow(description.code.values())
     yield from walk.seen.values()
 
 
-@dataclass(kw_only=True)
-class _Walk:
-    """Follows values to the project code that they lead to, each piece once, so that recursion ends."""
+class CodeVersion:
+    """The fingerprint of values, taken when it is first asked for and not when an asset is declared.
 
+    A function may call what stands below it in its module, which is not there yet while the module is imported.
+    """
+
+    def __init__(self, values: Callable[[], Sequence[object]]) -> None:
+        self._values = values
+        self._digits: str | None = None
+
+    def digits(self, reading: "Reading | None" = None) -> str:
+        """Twelve hexadecimal digits; the same from the first call on.
+
+        Args:
+            reading: What was read for others already.
+        """
+        if self._digits is None:
+            self._digits = fingerprint(*self._values(), reading=reading)
+        return self._digits
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What a function or class says and leads to."""
+
+    thing: Code
+    text: str
+    leads: tuple[Code, ...]
+    modules: tuple[str, ...]
+
+
+class Reading:
+    """Reads each function and class once, however many assets lead to it.
+
+    It holds for as long as nothing is defined or changed in between: it is made for a domain that is complete.
+    """
+
+    def __init__(self) -> None:
+        self._mentions: dict[int, tuple[Code, list[tuple[str, Any]]]] = {}
+        self._said: dict[tuple[int, bool], _Said] = {}
+
+    def mentions(self, thing: Code) -> list[tuple[str, Any]]:
+        """Name and value of each global and closure that a function or class mentions."""
+        if id(thing) not in self._mentions:  # which is kept, so that no other takes its identity
+            self._mentions[id(thing)] = thing, list(mentioned(thing))
+        return self._mentions[id(thing)][1]
+
+    def said(self, thing: Code, *, is_decorated: bool) -> _Said:
+        """What it says, with the values that it mentions, and what it leads to."""
+        key = (id(thing), is_decorated)
+        if key not in self._said:
+            self._said[key] = self._read(thing, is_decorated=is_decorated)
+        return self._said[key]
+
+    def _read(self, thing: Code, *, is_decorated: bool) -> _Said:
+        description = Description()
+        mentions = {f"{name}={description.of(value)}" for name, value in self.mentions(thing)}
+        text = f"{full_name(thing)}: {meaning(thing, is_decorated=is_decorated)}"
+        return _Said(
+            thing=thing,
+            text="\n".join([text, *sorted(mentions)]),
+            leads=tuple(description.code.values()),
+            modules=tuple(run_imports(thing)),
+        )
+
+
+@dataclass(kw_only=True, slots=True)
+class _Walk:
+    """Follows code to all that it leads to, each piece once, so that recursion ends."""
+
+    reading: Reading
     undecorated: frozenset[int] = frozenset()
     meanings: set[str] = field(default_factory=set)
     seen: dict[int, Code] = field(default_factory=dict)
-    waiting: list[Code] = field(default_factory=list)
     modules: set[Path] = field(default_factory=set)
-    around: set[int] = field(default_factory=set)
 
-    def describe(self, value: object) -> str:
-        """Text that is equal for equal values; code is named here and read later."""
-        if isinstance(value, Plain):
-            return repr(value)
-        if id(value) in self.around:
-            return "(itself)"
-        self.around.add(id(value))
-        try:
-            return self._of_container(value)
-        finally:
-            self.around.discard(id(value))
-
-    def finish(self) -> None:
-        """Read all code that was met, and what that leads to."""
-        while self.waiting:
-            thing = self.waiting.pop()
-            mentions = {f"{name}={self.describe(value)}" for name, value in mentioned(thing)}
-            text = meaning(thing, is_decorated=id(thing) not in self.undecorated)
-            self.meanings.add("\n".join([f"{_name(thing)}: {text}", *sorted(mentions)]))
-            for module in run_imports(thing):
+    def follow(self, code: Iterable[Code]) -> None:
+        """Read code, and what that leads to."""
+        waiting = list(code)
+        while waiting:
+            thing = waiting.pop()
+            if id(thing) in self.seen:
+                continue
+            self.seen[id(thing)] = thing
+            said = self.reading.said(thing, is_decorated=id(thing) not in self.undecorated)
+            self.meanings.add(said.text)
+            waiting += said.leads
+            for module in said.modules:
                 self._take_module(module)
-
-    def _of_container(self, value: object) -> str:
-        # No other mapping: os.environ is one, and differs in every process.
-        if isinstance(value, dict | types.MappingProxyType):
-            return f"{{{', '.join(f'{self.describe(key)}: {self.describe(one)}' for key, one in value.items())}}}"
-        if isinstance(value, list | tuple):
-            return f"[{', '.join(map(self.describe, value))}]"
-        if isinstance(value, set | frozenset):
-            return f"{{{', '.join(sorted(map(self.describe, value)))}}}"
-        return self._of_object(value)
-
-    def _of_object(self, value: Any) -> str:
-        if isinstance(value, functools.partial):
-            return f"partial{self.describe([value.func, value.args, value.keywords])}"
-        if isinstance(value, re.Pattern):
-            return f"pattern{self.describe([value.pattern, value.flags])}"
-        if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
-            return "(path)" if value.is_absolute() else repr(value.as_posix())
-        if is_dataclass(value) and not isinstance(value, type):
-            return _name(type(value)) + self.describe(
-                {one.name: getattr(value, one.name) for one in fields(value)}
-            )
-        return self._of_code(value)
-
-    def _of_code(self, value: Any) -> str:
-        if isinstance(value, types.MethodType):
-            value = value.__func__
-        inner = getattr(value, "__wrapped__", None)
-        around = f" around {self.describe(inner)}" if inner is not None else ""
-        if not isinstance(value, Code):
-            return _name(type(value)) + around
-        is_read = is_in_project(value) or id(value) in self.undecorated
-        if is_read and id(value) not in self.seen:
-            self.seen[id(value)] = value
-            self.waiting.append(value)
-        return _name(value) + around
 
     def _take_module(self, module: str) -> None:
         path = locate(module)
@@ -144,11 +151,3 @@ class _Walk:
         package = module if path.name == "__init__.py" else module.rpartition(".")[0]
         for further in module_imports(path, package):
             self._take_module(further)
-
-
-def _name(thing: Code) -> str:
-    """Its full name; without the private modules of a library, which move from one version of Python to the next."""
-    module = thing.__module__ or ""
-    if not is_in_project(thing):
-        module = ".".join(part for part in module.split(".") if not part.startswith("_"))
-    return f"{module}.{thing.__qualname__}"

@@ -13,7 +13,8 @@ from lakeline.compute.declaration import Compute
 from lakeline.compute.pools import pool_of
 from lakeline.contract.dagster import column_schema
 from lakeline.domain.cancelling import ended_by_interrupts
-from lakeline.domain.node import Node, register
+from lakeline.domain.code_version import Reading
+from lakeline.domain.node import Node, nodes_of, register
 from lakeline.domain.placing import placed
 from lakeline.errors import DomainError
 from lakeline.freshness.promise import length_of_time, parse_promise, require_reachable
@@ -95,6 +96,7 @@ def make_asset(
         owner=settings.owner,
         promise=settings.fresh,
         automation=settings.automation,
+        deps=settings.deps,
         rebuilds_on_code=settings.rebuilds_on_code,
     )
     with warnings.catch_warnings():
@@ -102,6 +104,20 @@ def make_asset(
         asset: dg.AssetsDefinition = dg.asset(**_shown(node, settings), **_run_as(node, settings))(_body(node))  # fmt: skip
     register(asset, node)
     return asset
+
+
+def with_code_version(asset: dg.AssetsDefinition, reading: Reading) -> dg.AssetsDefinition:
+    """The asset with the code version of its node, if it has a node.
+
+    Args:
+        asset: As it was declared.
+        reading: What was read for others already.
+    """
+    nodes = nodes_of([asset])
+    if not nodes or asset.get_asset_spec().code_version is not None:
+        return asset
+    digits = nodes[asset.key.to_user_string()].code.digits(reading)
+    return asset.map_asset_specs(lambda spec: spec.replace_attributes(code_version=digits))
 
 
 def _body(node: Node) -> Callable[..., Any]:
@@ -126,7 +142,6 @@ def _shown(node: Node, settings: Settings) -> dict[str, Any]:
         "metadata": _metadata(node) | dict(settings.metadata),
         "deps": [*(read.dep(reader_is_daily=node.daily) for read in node.reads), *settings.deps],
         "check_specs": _check_specs(node, settings),
-        "code_version": node.code_version,
         "freshness_policy": _freshness(node, settings.fresh),
     }
 

@@ -10,9 +10,11 @@ import dagster as dg
 
 from lakeline.compute.declaration import Compute
 from lakeline.domain.build import build_table
-from lakeline.domain.conventions import Settings, make_asset
+from lakeline.domain.code_version import Reading
+from lakeline.domain.conventions import Settings, make_asset, with_code_version
+from lakeline.domain.declared import refuse_undeclared
 from lakeline.domain.factory import Function, NodeFactory
-from lakeline.domain.node import Node
+from lakeline.domain.node import Node, nodes_of
 from lakeline.errors import DomainError
 from lakeline.features.on_demand import OnDemand
 
@@ -79,6 +81,20 @@ class DomainCore:
             raise DomainError(
                 f"'{self.name}' cannot name a domain. Use lower-case letters, digits and _, a letter first."
             )
+
+    def complete(self) -> None:
+        """Check what the functions mention, and take their code versions.
+
+        Called when the domain's modules are imported, since a function may call what stands below it; called again, it
+        changes nothing.
+
+        Raises:
+            UndeclaredReadError: A function mentions an asset that it does not declare.
+        """
+        reading = Reading()
+        for node in nodes_of(self.assets).values():
+            refuse_undeclared(node, reading)
+        self.assets[:] = [with_code_version(one, reading) for one in self.assets]
 
     @property
     def _nodes(self) -> NodeFactory:

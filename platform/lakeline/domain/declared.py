@@ -7,8 +7,9 @@ from typing import Any
 import dagster as dg
 
 from lakeline.contract import Contract
-from lakeline.domain.code_version import reached
-from lakeline.domain.reach import imported_values, mentioned
+from lakeline.domain.code_version import Reading, reached
+from lakeline.domain.node import Node
+from lakeline.domain.reach import imported_values
 from lakeline.domain.reads import Read
 from lakeline.errors import DomainError
 
@@ -36,21 +37,23 @@ class UndeclaredReadError(DomainError):
         )
 
 
-def refuse_undeclared(
-    asset: str,
-    function: Callable[..., Any],
-    dependencies: Sequence[dg.AssetsDefinition | dg.AssetSpec],
-) -> None:
+def refuse_undeclared(node: Node, reading: Reading) -> None:
     """Refuse a function that mentions an asset which is no dependency, or calls one that does.
+
+    Args:
+        node: Of the function.
+        reading: What was read for others already.
 
     Raises:
         UndeclaredReadError: The asset is neither in ``reads`` nor in ``deps``.
     """
-    declared = {one.key for one in dependencies}
-    for thing in reached(function):
-        for _, value in (*mentioned(thing), *imported_values(thing)):
+    declared = {one.key for one in (*(read.asset for read in node.reads), *node.extras["deps"])}
+    for thing in reached(node.function, reading):
+        for _, value in (*reading.mentions(thing), *imported_values(thing)):
             if isinstance(value, dg.AssetsDefinition) and declared.isdisjoint(value.keys):
-                raise UndeclaredReadError(asset, value.key.to_user_string(), thing.__qualname__)
+                raise UndeclaredReadError(
+                    node.asset, value.key.to_user_string(), thing.__qualname__
+                )
 
 
 def refuse_reads(asset: str, reads: Sequence[Read], *, is_daily: bool) -> None:

@@ -4,15 +4,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import dagster as dg
-
 from lakeline.contract import Contract
-from lakeline.domain.code_version import code_version
+from lakeline.domain.code_version import CodeVersion, code_version
 from lakeline.domain.conventions import LAYERS
 from lakeline.domain.declared import (
     refuse_reads,
     refuse_table,
-    refuse_undeclared,
     require_arguments,
 )
 from lakeline.domain.features import Feature, Joined, joined
@@ -63,13 +60,13 @@ class NodeFactory:
             daily=daily,
             source=source,
             contract=contract,
-            more=promise(contract),
+            more=lambda: promise(contract),
             **more,
         )
         node.extras["checks"] = checks
         return node
 
-    def of_function(  # noqa: PLR0913 - what a node is made of, all by keyword
+    def of_function(
         self,
         function: Function,
         *,
@@ -79,8 +76,7 @@ class NodeFactory:
         features: Sequence[Feature] = (),
         given: Sequence[str] | None = None,
         source: type | None = None,
-        more: tuple[object, ...] = (),
-        deps: Sequence[dg.AssetsDefinition | dg.AssetSpec] = (),
+        more: Callable[[], tuple[object, ...]] = tuple,
         **fields: Any,
     ) -> Node:
         """The node of a function.
@@ -93,8 +89,7 @@ class NodeFactory:
             features: Feature views that it is given one handle on.
             given: Names of its arguments, where they are not the window, the handles and the source.
             source: The resource class that is its last argument.
-            more: What its code version depends on beside the function.
-            deps: Plain assets that it may mention.
+            more: Gives what its code version depends on beside the function.
             fields: More of the node.
 
         Raises:
@@ -113,14 +108,15 @@ class NodeFactory:
         expected = usual if given is None else given
         refuse_reads(asset, declared, is_daily=daily)
         takes = require_arguments(asset, function, expected)
-        refuse_undeclared(asset, function, [*(read.asset for read in declared), *deps])
         return Node(
             domain=self.domain,
             name=name,
             layer=layer,
             daily=daily,
             function=function,
-            code_version=code_version(function, source, spans(declared), *computed(served), *more),
+            code=CodeVersion(
+                lambda: (function, source, spans(declared), *computed(served), *more())
+            ),
             reads=declared,
             first_partition=self.first_partition if daily else None,
             until=self.until if daily else None,

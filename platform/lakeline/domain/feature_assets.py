@@ -16,7 +16,6 @@ from lakeline.domain.leaks import LEAK_CHECKS
 from lakeline.domain.node import nodes_of
 from lakeline.domain.parity_report import PARITY, make_parity_asset, parity_node
 from lakeline.domain.reads import Dependency, as_read
-from lakeline.domain.registering import NAME as REGISTRY
 from lakeline.domain.registering import make_registry_asset, registry_node
 from lakeline.domain.serving import make_online_asset, online_node
 from lakeline.errors import DomainError
@@ -79,7 +78,6 @@ class FeatureAssets(DomainCore):
                 reads=reads,
                 entities=tuple(entities),
                 ttl_s=duration(ttl).total_seconds(),
-                deps=settings.get("deps", ()),
             )
             node.extras["online"] = online
             view = self._add_table(node, kinds, settings)
@@ -166,7 +164,6 @@ class FeatureAssets(DomainCore):
                 reads=reads,
                 features=features,
                 given=("window", *(as_read(one).node.name for one in reads)),
-                deps=settings.get("deps", ()),
                 checks=LEAK_CHECKS,
             )
             node.extras["labelled"] = labelled
@@ -175,17 +172,13 @@ class FeatureAssets(DomainCore):
         return declare
 
     def complete(self) -> None:
-        """Declare what follows from all the others together: the registry of the features, if there are any.
-
-        Called once when the domain's modules are loaded; called again, it changes nothing.
-        """
+        """Declare the registry of the features too, if there are any: it follows from all the others together."""
         nodes = nodes_of(self.assets)
-        if f"{self.name}/{REGISTRY}" in nodes:
-            return
         node = registry_node(self.name, nodes, self.on_demand)
-        if node is not None:
+        if node is not None and node.asset not in nodes:
             settings = self._settings(node.asset, ("feast",), (), {})
             self.assets.append(make_registry_asset(node, settings, nodes, self.on_demand))
+        super().complete()
 
     def _serve(self, view: dg.AssetsDefinition, settings: Mapping[str, Any]) -> None:
         """Declare what keeps a view online, and what compares that with the view's rows."""

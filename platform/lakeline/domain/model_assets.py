@@ -97,7 +97,7 @@ class ModelAssets(DomainCore):
         )
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            node = self._model_node(function, training_set, learning, settings.get("deps", ()))
+            node = self._model_node(function, training_set, learning)
             gate = gate_rules(node.asset, metric=metric, holdout=holdout)
             retrain = policy(model=node.asset, gate=gate)
             node.extras.update(learning=learning, gate=gate, evaluation=plan, retrain=retrain)
@@ -111,7 +111,6 @@ class ModelAssets(DomainCore):
         function: Function,
         training_set: Dependency,
         learning: Learning,
-        deps: Sequence[dg.AssetsDefinition | dg.AssetSpec],
     ) -> Node:
         return self._nodes.of_function(
             function,
@@ -119,8 +118,7 @@ class ModelAssets(DomainCore):
             reads=[training_set],
             daily=False,
             given=arguments_of(function),
-            more=(learning,),
-            deps=deps,
+            more=lambda: (learning,),
         )
 
     def _add_model(self, node: Node, settings: Settings) -> dg.AssetsDefinition:
@@ -155,10 +153,7 @@ class ModelAssets(DomainCore):
         """
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            deps = settings.get("deps", ())
-            node = self._nodes.of_function(
-                function, layer="monitoring", reads=reads, daily=False, deps=deps
-            )
+            node = self._nodes.of_function(function, layer="monitoring", reads=reads, daily=False)
             node.extras.update(checks=tuple(checks), needs=needs)
             run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
             asset = make_asset(

@@ -10,6 +10,7 @@ from lakeline.errors import DomainError
 
 if TYPE_CHECKING:
     from lakeline.contract import Contract
+    from lakeline.domain.code_version import CodeVersion
     from lakeline.domain.reads import Read
     from lakeline.publishing import Target
 
@@ -34,6 +35,7 @@ class Node:
         until: Key of the first day that it has not, if its days end.
         contract: Columns of its table; None for models and reports.
         function: What the user wrote.
+        code: The version of that, and of what else decides what is made.
         ttl_s: How long a feature's value may be used, seconds.
     """
 
@@ -42,7 +44,7 @@ class Node:
     layer: str
     daily: bool
     function: Callable[..., Any]
-    code_version: str
+    code: "CodeVersion"
     contract: "type[Contract] | None" = None
     reads: "tuple[Read, ...]" = ()
     first_partition: str | None = None
@@ -52,6 +54,11 @@ class Node:
     entities: tuple[str, ...] = ()
     ttl_s: float | None = None
     extras: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def code_version(self) -> str:
+        """Twelve hexadecimal digits of its function and of what that reaches; to be asked when all is declared."""
+        return self.code.digits()
 
     @property
     def asset(self) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.code_version import fingerprint
+from lakeline.domain.code_version import CodeVersion
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node, node_of
@@ -47,7 +47,7 @@ def parity_node(view: dg.AssetsDefinition, online: dg.AssetsDefinition) -> Node:
         layer="monitoring",
         daily=False,
         function=compare,
-        code_version=fingerprint(held.code_version),
+        code=CodeVersion(lambda: (held.code_version,)),
         reads=(*held.reads, Read(asset=online)),
         extras={
             "source_file": inspect.getsourcefile(node.function),

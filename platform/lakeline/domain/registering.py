@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.code_version import fingerprint
+from lakeline.domain.code_version import CodeVersion
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.factory import computed
 from lakeline.domain.features import Joined
@@ -44,10 +44,12 @@ def registry_node(
         layer="features",
         daily=False,
         function=feature_registry,
-        code_version=fingerprint(
-            [_declared(node) for node in views],
-            computed(Joined(on_demand=tuple(on_demand))),
-            [(node.name, *node.extras["learning"].features) for node in models],
+        code=CodeVersion(
+            lambda: (
+                [_declared(node) for node in views],
+                computed(Joined(on_demand=tuple(on_demand))),
+                [(node.name, *node.extras["learning"].features) for node in models],
+            )
         ),
         extras={"on_demand": tuple(on_demand)},
     )

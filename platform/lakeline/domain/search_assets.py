@@ -101,8 +101,7 @@ class SearchAssets(DomainCore):
             reads=plan.model.reads,
             daily=False,
             given=(),
-            more=(plan.search, plan.folds, plan.fold_days, plan.model.code_version),
-            deps=settings.get("deps", ()),
+            more=lambda: (plan.search, plan.folds, plan.fold_days, plan.model.code_version),
         )
         node.extras["search"] = plan
         run = lambda context: build_search(context, node)  # noqa: E731 - binds the node

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
-from lakeline.domain.code_version import fingerprint
+from lakeline.domain.code_version import CodeVersion
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.factory import NodeFactory, promise
 from lakeline.domain.features import features_of
@@ -80,7 +80,7 @@ def online_node(factory: NodeFactory, view: dg.AssetsDefinition) -> Node:
         layer="features",
         daily=False,
         function=newest,
-        code_version=fingerprint(promise(read_node.columns), read_node.entities, read_node.ttl_s),
+        code=CodeVersion(lambda: (promise(read_node.columns), read_node.entities, read_node.ttl_s)),
         reads=(latest(view, days=days),),
         extras={
             "source_file": inspect.getsourcefile(read_node.function),

@@ -8,7 +8,7 @@ import dagster as dg
 
 from lakeline.contract import ContractSpec, resolve
 from lakeline.dbt.asset import blocking_names, check_names, model_function
-from lakeline.domain.code_version import fingerprint
+from lakeline.domain.code_version import CodeVersion
 from lakeline.domain.core import Decorator, DomainCore
 from lakeline.domain.declared import refuse_reads, refuse_table
 from lakeline.domain.factory import Function, promise, spans
@@ -61,7 +61,6 @@ class TableAssets(DomainCore):
                 daily=daily,
                 empty=empty or ("fail" if source else "allow"),
                 checks=tuple(checks),
-                deps=settings.get("deps", ()),
             )
             return self._add_table(node, kinds, settings)
 
@@ -104,7 +103,7 @@ class TableAssets(DomainCore):
             layer=layer,
             daily=daily,
             function=run,
-            code_version=fingerprint(model.checksum, spans(declared), *promise(columns)),
+            code=CodeVersion(lambda: (model.checksum, spans(declared), *promise(columns))),
             contract=columns,
             reads=declared,
             first_partition=self.partitions.start if daily else None,
@@ -145,7 +144,6 @@ class TableAssets(DomainCore):
                 layer="models",
                 reads=[model, *reads],
                 features=features,
-                deps=settings.get("deps", ()),
             )
             return self._add_table(node, ("iceberg", "lightgbm"), settings)
 

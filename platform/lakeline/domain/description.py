@@ -1,0 +1,100 @@
+"""Values as text that is equal for equal values, and the project's code among them."""
+
+import datetime as dt
+import enum
+import functools
+import re
+import types
+from dataclasses import dataclass, field, fields, is_dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from lakeline.domain.reach import is_in_project
+from lakeline.domain.source import Code
+
+Plain = (
+    None
+    | bool
+    | int
+    | float
+    | complex
+    | str
+    | bytes
+    | dt.timedelta
+    | dt.date
+    | dt.time
+    | dt.timezone
+    | Decimal
+    | enum.Enum
+)
+
+
+@dataclass(kw_only=True, slots=True)
+class Description:
+    """Describes values; functions and classes are named in the text, and noted to be read.
+
+    Attributes:
+        roots: Identities of functions and classes that are noted wherever they stand.
+        code: By identity, functions and classes of the project that were met.
+    """
+
+    roots: frozenset[int] = frozenset()
+    code: dict[int, Code] = field(default_factory=dict)
+    _around: set[int] = field(default_factory=set)
+
+    def of(self, value: object) -> str:
+        """Text that is equal for equal values."""
+        if isinstance(value, Plain):
+            return repr(value)
+        if id(value) in self._around:
+            return "(itself)"
+        self._around.add(id(value))
+        try:
+            return self._of_container(value)
+        finally:
+            self._around.discard(id(value))
+
+    def _of_container(self, value: object) -> str:
+        # No other mapping: os.environ is one, and differs in every process.
+        if isinstance(value, dict | types.MappingProxyType):
+            return (
+                f"{{{', '.join(f'{self.of(key)}: {self.of(one)}' for key, one in value.items())}}}"
+            )
+        if isinstance(value, list | tuple):
+            return f"[{', '.join(map(self.of, value))}]"
+        if isinstance(value, set | frozenset):
+            return f"{{{', '.join(sorted(map(self.of, value)))}}}"
+        return self._of_object(value)
+
+    def _of_object(self, value: Any) -> str:
+        if isinstance(value, functools.partial):
+            return f"partial{self.of([value.func, value.args, value.keywords])}"
+        if isinstance(value, re.Pattern):
+            return f"pattern{self.of([value.pattern, value.flags])}"
+        if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
+            return "(path)" if value.is_absolute() else repr(value.as_posix())
+        if is_dataclass(value) and not isinstance(value, type):
+            return full_name(type(value)) + self.of(
+                {one.name: getattr(value, one.name) for one in fields(value)}
+            )
+        return self._of_code(value)
+
+    def _of_code(self, value: Any) -> str:
+        if isinstance(value, types.MethodType):
+            value = value.__func__
+        inner = getattr(value, "__wrapped__", None)
+        around = f" around {self.of(inner)}" if inner is not None else ""
+        if not isinstance(value, Code):
+            return full_name(type(value)) + around
+        if is_in_project(value) or id(value) in self.roots:
+            self.code[id(value)] = value
+        return full_name(value) + around
+
+
+def full_name(thing: Code) -> str:
+    """Its full name; without the private modules of a library, which move from one version of Python to the next."""
+    module = thing.__module__ or ""
+    if not is_in_project(thing):
+        module = ".".join(part for part in module.split(".") if not part.startswith("_"))
+    return f"{module}.{thing.__qualname__}"
