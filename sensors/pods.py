@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from lakeline.domain.pods import sweeping_sensor
+from lakeline.domain.sweeping import sweeping_sensor
 from resources.settings import Settings
 
 

@@ -13,7 +13,7 @@ from lakeline.cli import main
 from lakeline.domain import Check
 from lakeline.domain.chosen import CHOSEN
 from lakeline.domain.domain import Domain
-from lakeline.domain.evaluating import SlicesError
+from lakeline.models.evaluation_plan import SlicesError
 from lakeline.domain.leaked import LEAK, leaks_of, note_leak_checks
 from lakeline.domain.node import node_of
 from lakeline.domain.rebuilding import rebuild

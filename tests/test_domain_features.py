@@ -19,7 +19,8 @@ from lakeline.domain.labels import LabelColumnsError
 from lakeline.domain.measuring import measured
 from lakeline.domain.node import nodes_of
 from lakeline.domain.parity_report import failed_parity
-from lakeline.domain.serving import OnlineTypeError, online_view
+from lakeline.domain.online_assets import OnlineTypeError
+from lakeline.domain.serving import online_view
 from lakeline.errors import ColumnsMissingError, DomainError, FeatureClashError
 from lakeline.features.on_demand import OnDemand, OnDemandError
 from lakeline.features.point_in_time import FeatureSource, point_in_time_join

@@ -14,7 +14,7 @@ import pytest
 from lakeline.domain.health import EVERY, TOLD, tell_pages
 from lakeline.domain.node import nodes_of
 from lakeline.freshness.budget import Budget
-from lakeline.freshness.checks import present_states
+from lakeline.freshness.check_states import present_states
 from lakeline.freshness.decision import Decision, Plan
 from lakeline.freshness.declared import graph_of
 from lakeline.freshness.fresh import Freshness

@@ -94,6 +94,22 @@ def test_loading_definitions_imports_nothing_heavy() -> None:
     assert not HEAVY & modules_after("import definitions; definitions.defs()")
 
 
+def test_loading_definitions_imports_nothing_that_only_a_run_needs() -> None:
+    only_runs = {
+        f"lakeline.{name}"
+        for name in (
+            "domain.build",
+            "domain.placing",
+            "domain.serving",
+            "domain.training",
+            "freshness.reconciler",
+            "ledger",
+            "models.registry",
+        )
+    }
+    assert not only_runs & modules_after("import definitions; definitions.defs()")
+
+
 def test_the_library_knows_no_deployment() -> None:
     ours = {"assets", "definitions", "resources", "sensors"}
     for file in (ROOT / "platform").rglob("*.py"):

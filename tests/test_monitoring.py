@@ -12,7 +12,8 @@ import pytest
 from lakeline.errors import ColumnsMissingError, EvaluationError, PageNameError
 from lakeline.monitoring.drift import drift, psi
 from lakeline.monitoring.evidently_html import drift_html, performance_html
-from lakeline.monitoring.pages import note_html, page_server, write_page
+from lakeline.monitoring.page_server import page_server
+from lakeline.monitoring.pages import note_html, write_page
 from lakeline.monitoring.performance import (
     Tolerance,
     brier_kept,

@@ -19,12 +19,11 @@ from lakeline.models.search import (
     Fold,
     Found,
     NoTrialError,
-    Search,
     inner_folds,
     run_search,
 )
 from lakeline.models.search_plots import history_svg, importance_svg, trials_grid
-from lakeline.models.space import SpaceError, dimensions
+from lakeline.models.space import Search, SpaceError, dimensions
 from lakeline.models.training import TrainedModel
 from lakeline.models.trial import NothingToLearnError
 from tests.test_gate import LEARNING, day, rows

@@ -35,7 +35,7 @@ from assets.shop.value import policy_values
 from lakeline.clock import FutureError
 from lakeline.domain.node import nodes_of
 from lakeline.errors import MissingExtraError, SourceError
-from lakeline.freshness.sensor import observe_all
+from lakeline.freshness.ticking import observe_all
 from lakeline.window import Window, day_start
 from resources import build_resources
 from resources.settings import Settings

@@ -175,7 +175,7 @@ def require_port(port: int, what: str, way_out: str) -> None:
 @contextmanager
 def pages(folder: Path, port: int) -> Iterator[None]:
     """Inside, the report pages are served by a thread of this process."""
-    from lakeline.monitoring.pages import page_server
+    from lakeline.monitoring.page_server import page_server
 
     server = page_server(folder, host=HOST, port=port)
     thread = threading.Thread(target=server.serve_forever, name="report pages", daemon=True)

@@ -85,7 +85,7 @@ def _table(lines: "Sequence[Line]") -> "Table":
 
 
 def _share(line: "Line") -> str:
-    from lakeline.freshness.checks import ABOUT_TO_BREAK
+    from lakeline.freshness.check_states import ABOUT_TO_BREAK
     from lakeline.freshness.overview import share
 
     one = line.freshness

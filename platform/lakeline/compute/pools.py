@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from lakeline.compute.declaration import Compute
-from lakeline.compute.machine import gpu_names
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -32,6 +31,8 @@ def limits_of(declared: Mapping[str, Compute | None], *, is_local: bool) -> dict
         declared: What each asset declares, by its name.
         is_local: Whether they are built on this machine.
     """
+    from lakeline.compute.machine import gpu_names
+
     found = {}
     for asset, compute in declared.items():
         pool = pool_of(asset, compute)

@@ -23,6 +23,7 @@ from lakeline.domain.handles import Table
 from lakeline.domain.leaked import unless_leaked
 from lakeline.domain.node import Node
 from lakeline.domain.parity_report import failed_parity
+from lakeline.domain.training_config import SEED
 from lakeline.domain.training_result import Verdict
 from lakeline.errors import names
 from lakeline.freshness.retraining import Training, fingerprint, note_training
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
     from lakeline.resource import Lakehouse
 
 EXAMPLE_ROWS = 5
-SEED = 7
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,7 +15,6 @@ from lakeline.contract.dagster import column_schema
 from lakeline.domain.cancelling import ended_by_interrupts
 from lakeline.domain.code_version import Reading
 from lakeline.domain.node import Node, nodes_of, register
-from lakeline.domain.placing import placed
 from lakeline.errors import DomainError
 from lakeline.freshness.promise import length_of_time, parse_promise, require_reachable
 from lakeline.freshness.rhythm import rhythm_of
@@ -123,6 +122,8 @@ def with_code_version(asset: dg.AssetsDefinition, reading: Reading) -> dg.Assets
 def _body(node: Node) -> Callable[..., Any]:
     # Without a return annotation: Dagster would read an iterator's as an output type.
     def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
+        from lakeline.domain.placing import placed
+
         with ended_by_interrupts(node.asset):
             yield from placed(context, node, node.extras["run"])
 

@@ -2,14 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import dagster as dg
 
 from lakeline.compute.declaration import Compute
-from lakeline.domain.build import build_table
 from lakeline.domain.code_version import Reading
 from lakeline.domain.conventions import Settings, make_asset, with_code_version
 from lakeline.domain.declared import refuse_undeclared
@@ -107,7 +106,12 @@ class DomainCore:
     ) -> dg.AssetsDefinition:
         checks = ("contract", *(("reads",) if node.reads else ()), *node.extras["checks"])
         resources = [node.extras["source_key"]] if node.source else []
-        run = lambda context: build_table(context, node)  # noqa: E731 - binds the node
+
+        def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
+            from lakeline.domain.build import build_table
+
+            yield from build_table(context, node)
+
         asset = make_asset(
             node, self._settings(node.asset, kinds, checks, settings), run, resources=resources
         )

@@ -1,66 +1,21 @@
 """What a model asset says of its evaluation, and what a training writes down of it: report, card and page."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from functools import partial
 from inspect import getdoc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lakeline.domain.node import Node
-from lakeline.errors import DomainError, names
 from lakeline.models.card import CardFacts, Papers, card
-from lakeline.models.slices import DERIVED
-from lakeline.models.thresholds import Costs
+from lakeline.models.evaluation_plan import EvaluationPlan
 
 if TYPE_CHECKING:
-    from lakeline.contract import Contract
     from lakeline.domain.training_result import Verdict
     from lakeline.models.evaluation_report import EvaluationReport
     from lakeline.models.trial import Trial
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
-
-
-class SlicesError(DomainError):
-    """A model is to be measured by a column that its training set does not have."""
-
-    def __init__(self, model: str, missing: Sequence[str], has: Sequence[str]) -> None:
-        super().__init__(
-            f"'{model}' has {names(missing)} in slices=, which its training set does not have. "
-            f"Its columns are {names(has, 40)}; {', '.join(DERIVED)} are taken from the time of the decision."
-        )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluationPlan:
-    """How a model's trainings are evaluated and described; changing it is no reason to train again.
-
-    Attributes:
-        slices: Columns that the rows are parted by.
-        costs: Of wrong decisions, for the table of thresholds.
-        limits: What the model cannot do, in sentences.
-        intended_use: What it is for; empty for what the function's docstring says.
-        evidently: Whether each training writes Evidently's page too, which takes seconds.
-    """
-
-    slices: tuple[str, ...] = ()
-    costs: Costs | None = None
-    limits: tuple[str, ...] = ()
-    intended_use: str = ""
-    evidently: bool = False
-
-
-def require_slices(model: str, plan: EvaluationPlan, contract: "type[Contract]") -> None:
-    """Refuse slices that cannot be made.
-
-    Raises:
-        SlicesError: It says which.
-    """
-    has = list(contract.columns)
-    missing = [name for name in plan.slices if name not in has and name not in DERIVED]
-    if missing:
-        raise SlicesError(model, missing, has)
 
 
 def plan_of(node: Node) -> EvaluationPlan:

@@ -14,10 +14,15 @@ from lakeline.domain.features import Feature
 from lakeline.domain.labels import Labelled, require_columns
 from lakeline.domain.leaks import LEAK_CHECKS
 from lakeline.domain.node import nodes_of
-from lakeline.domain.parity_report import PARITY, make_parity_asset, parity_node
+from lakeline.domain.online_assets import (
+    PARITY,
+    make_online_asset,
+    make_parity_asset,
+    online_node,
+    parity_node,
+)
 from lakeline.domain.reads import Dependency, as_read
 from lakeline.domain.registering import make_registry_asset, registry_node
-from lakeline.domain.serving import make_online_asset, online_node
 from lakeline.errors import DomainError
 from lakeline.features.on_demand import REQUEST_TYPES, OnDemand, RequestType
 

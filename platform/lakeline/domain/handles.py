@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Read
 from lakeline.errors import DomainError, names
-from lakeline.lake.commit import refuse_foreign
 from lakeline.lake.partitions import WHOLE
-from lakeline.lake.read import column_names, read_arrow, scan_duckdb, scan_polars
-from lakeline.ledger import ABSENT, Input
 from lakeline.window import Window
 
 if TYPE_CHECKING:
@@ -23,7 +20,7 @@ if TYPE_CHECKING:
     from lakeline.contract import Contract
     from lakeline.features.point_in_time import FeatureSource
     from lakeline.lake import Lake
-    from lakeline.ledger import Current, Ledger
+    from lakeline.ledger import Current, Input, Ledger
 
 
 class MissingInputError(DomainError):
@@ -103,6 +100,8 @@ class Table:
             UndeclaredWindowError: The window is wider than declared.
             UnknownColumnError: A column is not in the table.
         """
+        from lakeline.lake.read import scan_polars
+
         return scan_polars(
             self.iceberg, self._allowed(window), columns=columns, on_read=self.record
         )
@@ -119,6 +118,8 @@ class Table:
             UndeclaredWindowError: The window is wider than declared.
             UnknownColumnError: A column is not in the table.
         """
+        from lakeline.lake.read import column_names, scan_duckdb
+
         relation = scan_duckdb(self.iceberg, connection, self._allowed(window), columns=columns)
         self.record(columns if columns is not None else column_names(self.iceberg))
         return relation
@@ -132,6 +133,8 @@ class Table:
             UndeclaredWindowError: The window is wider than declared.
             UnknownColumnError: A column is not in the table.
         """
+        from lakeline.lake.read import read_arrow
+
         found = read_arrow(self.iceberg, self._allowed(window), columns=columns)
         self.record(found.column_names)
         return found
@@ -175,8 +178,10 @@ class Table:
         self.is_read = True
         self.fetched.update(columns)
 
-    def inputs(self, partition: str) -> tuple[Input, ...]:
+    def inputs(self, partition: str) -> "tuple[Input, ...]":
         """What the ledger keeps of this dependency for one partition of the reader; nothing if it was not read."""
+        from lakeline.ledger import ABSENT, Input
+
         if not self.is_read:
             return ()
         columns = tuple(sorted(self.fetched))
@@ -222,6 +227,8 @@ def open_table(
         NoSuchDayError: It cannot be built either.
         ForeignWriteError: Another engine changed the table, so that the recorded versions are not what would be read.
     """
+    from lakeline.lake.commit import refuse_foreign
+
     node = read.node
     # The ledger first: if a publish comes in between, the recorded version is older than what is read, and the
     # partition is found inconsistent later. The other way round, an update could be missed for ever.

@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.ledger import State
-
 if TYPE_CHECKING:
     from lakeline.domain.node import Node
     from lakeline.freshness.decision import Plan
     from lakeline.freshness.graph import Graph
     from lakeline.freshness.health import Page
-    from lakeline.ledger import Ledger
+    from lakeline.ledger import Ledger, State
 
 NAME = "health"
 TAG = "lakeline/page"
@@ -76,7 +74,7 @@ def tell_pages(
     plan: "Plan",
     *,
     pages: Collection[dg.AssetKey],
-    states: Sequence[State],
+    states: "Sequence[State]",
     wall: dt.datetime,
 ) -> list[str]:
     """Report, without a run, the pages of domains of which a check has changed its state, each once in `EVERY`.
@@ -85,6 +83,7 @@ def tell_pages(
         Names of the pages that were reported.
     """
     from lakeline.freshness.health import digest, page
+    from lakeline.ledger import State
 
     last = {one.asset: one for one in ledger.states(name=TOLD)}
     told = []
@@ -114,7 +113,7 @@ def _with_upstream(nodes: "Iterable[Node]") -> "list[Node]":
     return list(found.values())
 
 
-def _is_due(last: State | None, said: str, wall: dt.datetime) -> bool:
+def _is_due(last: "State | None", said: str, wall: dt.datetime) -> bool:
     if last is None:
         return True
     return last.state != said and wall - dt.datetime.fromisoformat(last.detail["told_ts"]) >= EVERY

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from lakeline.domain.outcome import Check
 from lakeline.errors import DomainError
-from lakeline.ledger import State
 
 if TYPE_CHECKING:
     from lakeline.domain.handles import Table
-    from lakeline.ledger import Ledger
+    from lakeline.ledger import Ledger, State
     from lakeline.models.gate import GateDecision
 
 LEAK = "leak:"
@@ -62,6 +61,8 @@ def note_leak_checks(
     ledger: "Ledger", asset: str, partitions: Iterable[str], checks: Iterable[Check]
 ) -> None:
     """Keep what leak checks say of days of a training set."""
+    from lakeline.ledger import State
+
     days = sorted(set(partitions))
     states = [
         State(

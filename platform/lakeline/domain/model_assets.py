@@ -1,24 +1,25 @@
 """The decorators for models and for what watches them: reports, and the page of the domain's health."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from lakeline.domain.chosen import arguments_of
 from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.core import Decorator, DomainCore
-from lakeline.domain.evaluating import EvaluationPlan, require_slices
 from lakeline.domain.factory import Function
 from lakeline.domain.health import health_asset
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Dependency
-from lakeline.domain.reporting import build_report
 from lakeline.domain.retraining import Trigger, gate_rules, policy_of
-from lakeline.domain.training import TrainingConfig, build_model
-from lakeline.models.thresholds import Costs
+from lakeline.domain.training_config import TrainingConfig
+from lakeline.models.evaluation_plan import EvaluationPlan, require_slices
 from lakeline.models.trial import Learning
+
+if TYPE_CHECKING:
+    from lakeline.models.thresholds import Costs
 
 MODEL_CHECKS = ("beats_baselines", "gate")
 
@@ -43,7 +44,7 @@ class ModelAssets(DomainCore):
         holdout: str = "14d",
         refit: bool = True,
         slices: Sequence[str] = (),
-        costs: Costs | None = None,
+        costs: "Costs | None" = None,
         limits: Sequence[str] = (),
         intended_use: str = "",
         evidently: bool = False,
@@ -123,14 +124,14 @@ class ModelAssets(DomainCore):
 
     def _add_model(self, node: Node, settings: Settings) -> dg.AssetsDefinition:
         """The asset of a model, which a person may configure at launch."""
-        asset = make_asset(
-            node,
-            settings,
-            lambda context: build_model(
-                context, node, TrainingConfig(**context.op_execution_context.op_config)
-            ),
-            config=TrainingConfig,
-        )
+
+        def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
+            from lakeline.domain.training import build_model
+
+            config = TrainingConfig(**context.op_execution_context.op_config)
+            yield from build_model(context, node, config)
+
+        asset = make_asset(node, settings, run, config=TrainingConfig)
         self.assets.append(asset)
         return asset
 
@@ -155,7 +156,12 @@ class ModelAssets(DomainCore):
         def declare(function: Function) -> dg.AssetsDefinition:
             node = self._nodes.of_function(function, layer="monitoring", reads=reads, daily=False)
             node.extras.update(checks=tuple(checks), needs=needs)
-            run = lambda context: build_report(context, node)  # noqa: E731 - binds the node
+
+            def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
+                from lakeline.domain.reporting import build_report
+
+                yield from build_report(context, node)
+
             asset = make_asset(
                 node, self._settings(node.asset, kinds, tuple(checks), settings), run
             )

@@ -2,19 +2,16 @@
 
 import datetime as dt
 import hashlib
-import inspect
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from lakeline.domain.code_version import CodeVersion
-from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.handles import Table, open_table
-from lakeline.domain.node import Node, node_of
+from lakeline.domain.node import Node
+from lakeline.domain.online_assets import PARITY
 from lakeline.domain.outcome import Check
-from lakeline.domain.reads import Read
 from lakeline.domain.recording import Outcome
 from lakeline.domain.single import Made, build_single
 from lakeline.freshness.retraining import FAILED, WATCHED_CHECK
@@ -25,41 +22,6 @@ if TYPE_CHECKING:
     from lakeline.features.parity import FeatureParity, Parity
     from lakeline.ledger import Ledger
     from lakeline.resource import Lakehouse
-
-PARITY = "parity"
-"""Name of the check."""
-
-
-def parity_node(view: dg.AssetsDefinition, online: dg.AssetsDefinition) -> Node:
-    """The node of a view's report; it reads the view as far as that is online."""
-    node, held = node_of(view), node_of(online)
-
-    def compare() -> None:
-        return None
-
-    compare.__doc__ = (
-        f"Whether `{node.asset}` is the same online as offline: reads that were served, a value at a time, against the "
-        "view's rows as of the same moment. Where they differ, the cause is named if one gives the values served."
-    )
-    return Node(
-        domain=node.domain,
-        name=f"{node.name}_{PARITY}",
-        layer="monitoring",
-        daily=False,
-        function=compare,
-        code=CodeVersion(lambda: (held.code_version,)),
-        reads=(*held.reads, Read(asset=online)),
-        extras={
-            "source_file": inspect.getsourcefile(node.function),
-            "checks": (PARITY,),
-            "parity_of": node.asset,
-        },
-    )
-
-
-def make_parity_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
-    """The asset of such a node."""
-    return make_asset(node, settings, lambda context: build_parity(context, node))
 
 
 def failed_parity(ledger: "Ledger", views: Sequence[Node]) -> list[str]:

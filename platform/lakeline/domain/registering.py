@@ -1,7 +1,7 @@
 """The asset that registers what a domain declares with Feast, and does so again when that has changed."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,12 +12,11 @@ from lakeline.domain.conventions import Settings, make_asset
 from lakeline.domain.factory import computed
 from lakeline.domain.features import Joined
 from lakeline.domain.node import Node
-from lakeline.domain.recording import Outcome
-from lakeline.domain.single import Made, build_single
 from lakeline.features.on_demand import OnDemand
 
 if TYPE_CHECKING:
     from lakeline.domain.feast.objects import Objects
+    from lakeline.domain.single import Made
     from lakeline.resource import Lakehouse
 
 NAME = "feature_registry"
@@ -67,20 +66,22 @@ def make_registry_asset(
     on_demand: Sequence[OnDemand],
 ) -> dg.AssetsDefinition:
     """The asset of such a node."""
-    return make_asset(
-        node,
-        settings,
-        lambda context: build_single(
-            context, node, lambda house: _made(house, node, nodes, on_demand)
-        ),
-    )
+
+    def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        from lakeline.domain.single import build_single
+
+        yield from build_single(context, node, lambda house: _made(house, node, nodes, on_demand))
+
+    return make_asset(node, settings, run)
 
 
 def _made(
     house: "Lakehouse", node: Node, nodes: Mapping[str, Node], on_demand: Sequence[OnDemand]
-) -> Made:
+) -> "Made":
     from lakeline.domain.feast.objects import objects_of
     from lakeline.domain.feast.project import apply
+    from lakeline.domain.recording import Outcome
+    from lakeline.domain.single import Made
 
     objects = objects_of(nodes.values(), on_demand)
     apply(house, node.domain, objects)

@@ -1,6 +1,7 @@
 """The decorator for searches: an asset that looks for better settings of a model, and challenges its champion with them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
@@ -10,11 +11,9 @@ from lakeline.domain.conventions import duration, make_asset
 from lakeline.domain.core import Decorator, DomainCore
 from lakeline.domain.factory import Function
 from lakeline.domain.node import Node, node_of
-from lakeline.domain.searching import SearchPlan, build_search
 from lakeline.errors import DomainError
 from lakeline.models.comparison import metric_named
-from lakeline.models.search import Search
-from lakeline.models.space import Space, dimensions
+from lakeline.models.space import Search, Space, dimensions
 
 
 class NotSearchableError(DomainError):
@@ -32,6 +31,23 @@ class SearchLimitsError(DomainError):
 
     def __init__(self, search: str, what: str, given: object, wanted: str) -> None:
         super().__init__(f"'{search}' has {what}={given!r}. Give {wanted}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SearchPlan:
+    """What a search asset declares.
+
+    Attributes:
+        model: The model whose settings are searched.
+        search: What is searched, and for how long.
+        folds: Inner splits that judge each trial.
+        fold_days: Days of each.
+    """
+
+    model: Node
+    search: Search
+    folds: int
+    fold_days: int
 
 
 class SearchAssets(DomainCore):
@@ -104,7 +120,12 @@ class SearchAssets(DomainCore):
             more=lambda: (plan.search, plan.folds, plan.fold_days, plan.model.code_version),
         )
         node.extras["search"] = plan
-        run = lambda context: build_search(context, node)  # noqa: E731 - binds the node
+
+        def run(context: dg.AssetExecutionContext) -> Iterator[Any]:
+            from lakeline.domain.searching import build_search
+
+            yield from build_search(context, node)
+
         asset = make_asset(node, self._settings(node.asset, kinds, (), settings), run)
         self.assets.append(asset)
         return asset

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
 from lakeline.domain.build import as_failure
-from lakeline.domain.challenge import SEED, Asked, judging_rows, rules_of, tried
+from lakeline.domain.challenge import Asked, judging_rows, rules_of, tried
 from lakeline.domain.champion import in_service, version_of
 from lakeline.domain.chosen import trainer
 from lakeline.domain.handles import Table, open_table
@@ -19,41 +18,27 @@ from lakeline.domain.leaked import require_no_leaks
 from lakeline.domain.node import Node
 from lakeline.domain.recording import Outcome, record
 from lakeline.domain.results import skipped
+from lakeline.domain.search_assets import SearchPlan
 from lakeline.domain.selection import to_build
 from lakeline.domain.training import alone, take_effect
+from lakeline.domain.training_config import SEED
 from lakeline.domain.training_progress import told_to
 from lakeline.lake.partitions import WHOLE
 from lakeline.meter import Meter
 from lakeline.models.evaluation_plots import as_markdown
-from lakeline.models.search import Found, Search, Trialled, inner_folds, run_search
+from lakeline.models.search import Found, Trialled, inner_folds, run_search
 from lakeline.models.search_plots import history_svg, importance_svg, trials_grid
 from lakeline.models.trial import split_at
 
 if TYPE_CHECKING:
     from lakeline.models.gate import Contender
     from lakeline.models.rows import Rows
+    from lakeline.models.space import Search
     from lakeline.models.training import TrainedModel
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
 
 FOLDER = "searches"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SearchPlan:
-    """What a search asset declares.
-
-    Attributes:
-        model: The model whose settings are searched.
-        search: What is searched, and for how long.
-        folds: Inner splits that judge each trial.
-        fold_days: Days of each.
-    """
-
-    model: Node
-    search: Search
-    folds: int
-    fold_days: int
 
 
 def build_search(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
@@ -122,7 +107,7 @@ def searched(
     )
 
 
-def told(one: Trialled, search: Search) -> str:
+def told(one: Trialled, search: "Search") -> str:
     """What the log says of a trial."""
     settings = ", ".join(f"{name} {value}" for name, value in one.params.items())
     value = "-" if one.value is None else f"{one.value:.5f}"

@@ -1,24 +1,17 @@
-"""The asset that keeps a feature view's newest values online: it brings in the partitions that changed, and nothing else."""
+"""One run of the asset that keeps a view online: it brings in the partitions that changed, and nothing else."""
 
 import datetime as dt
 import hashlib
-import inspect
-import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
-from lakeline.domain.code_version import CodeVersion
-from lakeline.domain.conventions import Settings, make_asset
-from lakeline.domain.factory import NodeFactory, promise
-from lakeline.domain.features import features_of
 from lakeline.domain.handles import Table, open_table
-from lakeline.domain.node import Node, node_of
-from lakeline.domain.reads import latest
+from lakeline.domain.node import Node
+from lakeline.domain.online_assets import CLOCK, online_types
 from lakeline.domain.recording import Outcome
 from lakeline.domain.single import Made, build_single
-from lakeline.errors import DomainError
 from lakeline.lake.partitions import WHOLE
 from lakeline.window import Window
 
@@ -29,78 +22,8 @@ if TYPE_CHECKING:
     from lakeline.online.view import EntityType, FeatureType
     from lakeline.resource import Lakehouse
 
-CLOCK = "clock"
-ONLINE = "_online"
-DAY_S = 86_400
 PROBED = 200
 """Entities that are read after each filling, to measure parity by."""
-FEATURE_TYPES = {
-    "int32": "int32",
-    "int64": "int64",
-    "float32": "float32",
-    "float64": "float64",
-    "string": "string",
-    "bool": "bool",
-    "timestamp": "timestamp",
-    "binary": "binary",
-}
-KEY_TYPES = {"int32": "int64", "int64": "int64", "string": "string", "binary": "binary"}
-
-
-class OnlineTypeError(DomainError):
-    """A view that is to be online has a column of a type that cannot be."""
-
-    def __init__(self, asset: str, column: str, kind: str, known: list[str]) -> None:
-        super().__init__(
-            f"'{asset}' is to be online, and its column '{column}' is {kind}. Online may be {', '.join(known)}: make it one "
-            "of these, or write online=False."
-        )
-
-
-def online_node(factory: NodeFactory, view: dg.AssetsDefinition) -> Node:
-    """The node of the asset that keeps a view online.
-
-    Raises:
-        OnlineTypeError: A column cannot be online.
-    """
-    read_node = node_of(view)
-    _online_types(read_node)
-    days = math.ceil((read_node.ttl_s or 0) / DAY_S) + 1
-
-    def newest() -> None:
-        return None
-
-    newest.__doc__ = (
-        f"The newest values of `{read_node.asset}` for serving, an entity a row; a value older than its time to live is "
-        f"not served.\n\n{inspect.getdoc(read_node.function) or ''}"
-    )
-    return Node(
-        domain=factory.domain,
-        name=f"{read_node.name}{ONLINE}",
-        layer="features",
-        daily=False,
-        function=newest,
-        code=CodeVersion(lambda: (promise(read_node.columns), read_node.entities, read_node.ttl_s)),
-        reads=(latest(view, days=days),),
-        extras={
-            "source_file": inspect.getsourcefile(read_node.function),
-            "online_of": read_node.asset,
-        },
-    )
-
-
-def _online_types(node: Node) -> tuple[dict[str, str], dict[str, str]]:
-    """Types of the entities and of the features that are kept online."""
-    kinds = {name: column.dtype.kind for name, column in node.columns.columns.items()}
-    return (
-        _types(node, node.entities, kinds, KEY_TYPES),
-        _types(node, features_of(node), kinds, FEATURE_TYPES),
-    )
-
-
-def make_online_asset(node: Node, settings: Settings) -> dg.AssetsDefinition:
-    """The asset of such a node."""
-    return make_asset(node, settings, lambda context: build_online(context, node), resources=[CLOCK])  # fmt: skip
 
 
 def online_view(node: Node) -> "View":
@@ -111,7 +34,7 @@ def online_view(node: Node) -> "View":
     """
     from lakeline.online import View
 
-    entities, features = _online_types(node)
+    entities, features = online_types(node)
     return View(
         name=node.name,
         entities=cast("dict[str, EntityType]", entities),
@@ -119,13 +42,6 @@ def online_view(node: Node) -> "View":
         ttl=dt.timedelta(seconds=node.ttl_s) if node.ttl_s is not None else None,
         event_time=str(node.columns.event_time),
     )
-
-
-def _types(node: Node, names: Any, kinds: dict[str, Any], known: dict[str, str]) -> dict[str, str]:
-    for name in names:
-        if kinds[name] not in known:
-            raise OnlineTypeError(node.asset, name, kinds[name], list(known))
-    return {name: known[kinds[name]] for name in names}
 
 
 def build_online(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:

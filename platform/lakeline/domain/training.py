@@ -6,10 +6,9 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-from pydantic import Field
 
 from lakeline.domain.build import as_failure
-from lakeline.domain.challenge import SEED, Asked, build_of, register, settle, tried
+from lakeline.domain.challenge import Asked, build_of, register, settle, tried
 from lakeline.domain.champion import in_service
 from lakeline.domain.chosen import chosen_of
 from lakeline.domain.delivery import saying_what_waits
@@ -18,6 +17,7 @@ from lakeline.domain.leaked import require_no_leaks
 from lakeline.domain.node import Node
 from lakeline.domain.results import skipped
 from lakeline.domain.selection import to_build
+from lakeline.domain.training_config import TrainingConfig
 from lakeline.domain.training_progress import told_to
 from lakeline.domain.training_result import Verdict, checks, materialization
 from lakeline.errors import DomainError
@@ -28,25 +28,6 @@ from lakeline.models.outbox import Outbox
 if TYPE_CHECKING:
     from lakeline.models.version_files import RegisteredVersion
     from lakeline.resource import Lakehouse
-
-
-class TrainingConfig(dg.Config):
-    """What a person may change when a model is trained."""
-
-    train_until: str | None = Field(
-        default=None,
-        description="First day that is not trained on, YYYY-MM-DD; left out, the newest day less holdout_days",
-    )
-    holdout_days: int | None = Field(
-        default=None,
-        gt=0,
-        description="Days after the training window that judge the model; left out, as the model declares",
-    )
-    seed: int = Field(default=SEED, ge=0, description="Seed of everything random in the training")
-    allow_leaks: bool = Field(
-        default=False,
-        description="Whether to train on a training set that failed a leak check; such a model is never promoted by the gate",
-    )
 
 
 class NoChampionError(DomainError):

@@ -3,21 +3,15 @@
 Addresses of webhooks are secrets: no error, log line or ``repr`` shows more of one than its host.
 """
 
-import json
 import logging
-import urllib.error
-import urllib.request
-from contextlib import suppress
 from dataclasses import dataclass, field
-from http.client import HTTPException
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
-from lakeline.errors import LakelineError, SettingsError
-from lakeline.freshness.alerts import Alert
+from lakeline.errors import SettingsError
 
-TIMEOUT_S = 5.0
-"""How long a webhook may take to connect, and again to answer, in seconds."""
+if TYPE_CHECKING:
+    from lakeline.freshness.alerts import Alert
 
 _LEVELS = {"recovered": logging.INFO, "about_to_break": logging.WARNING, "budget": logging.WARNING}
 _SIGNS = {
@@ -63,7 +57,7 @@ class Channel(Protocol):
         """One word, other than that of every other channel."""
         ...
 
-    def send(self, alert: Alert) -> None:
+    def send(self, alert: "Alert") -> None:
         """Pass an alert on.
 
         Raises:
@@ -78,7 +72,7 @@ class LogChannel:
 
     name: str = "log"
 
-    def send(self, alert: Alert) -> None:
+    def send(self, alert: "Alert") -> None:
         """Write one line, and one more for each step to the cause."""
         lines = [f"{alert.kind}: {alert.message} (since {alert.since:%Y-%m-%d %H:%M} UTC)"]
         logging.getLogger("lakeline.alerts").log(
@@ -94,15 +88,17 @@ class WebhookChannel:
     name: str = "webhook"
 
     def __post_init__(self) -> None:
-        _host(self.name, self.url)
+        host_of(self.name, self.url)
 
-    def send(self, alert: Alert) -> None:
+    def send(self, alert: "Alert") -> None:
         """Post the alert.
 
         Raises:
             DeliveryError: The server is not reached, or answers anything but success.
         """
-        _post(self.name, self.url, alert.as_json())
+        from lakeline.freshness.posting import post
+
+        post(self.name, self.url, alert.as_json())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,18 +109,20 @@ class SlackChannel:
     name: str = "slack"
 
     def __post_init__(self) -> None:
-        _host(self.name, self.url)
+        host_of(self.name, self.url)
 
-    def send(self, alert: Alert) -> None:
+    def send(self, alert: "Alert") -> None:
         """Post the alert.
 
         Raises:
             DeliveryError: Slack is not reached, or answers anything but success.
         """
-        _post(self.name, self.url, slack_message(alert))
+        from lakeline.freshness.posting import post
+
+        post(self.name, self.url, slack_message(alert))
 
 
-def slack_message(alert: Alert) -> dict[str, Any]:
+def slack_message(alert: "Alert") -> dict[str, Any]:
     """An alert in Slack's format: ``text`` for notifications, ``blocks`` for the channel.
 
     See https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks.
@@ -149,39 +147,12 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-class _NoRedirects(urllib.request.HTTPRedirectHandler):
-    """A redirected POST would be repeated as a GET, which drops the alert and succeeds."""
+def host_of(channel: str, url: str) -> str:
+    """The host of a channel's address, which may be shown.
 
-    def redirect_request(self, *_: Any, **__: Any) -> None:
-        """Follow none."""
-
-
-def _post(channel: str, url: str, body: dict[str, Any]) -> None:
-    host = _host(channel, url)
-    headers = {"Content-Type": "application/json", "User-Agent": "lakeline"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)  # noqa: S310 - http(s) alone is let in
-    opener = urllib.request.build_opener(_NoRedirects)
-    try:
-        opener.open(request, timeout=TIMEOUT_S).close()
-    except urllib.error.HTTPError as error:
-        raise _answered(channel, host, error) from None  # its own words may repeat the address
-    except OSError as error:
-        reason = getattr(error, "reason", error)
-        raise DeliveryError(channel, host, f"it cannot be reached ({reason})") from None
-    except (ValueError, HTTPException) as error:  # their words may hold the address
-        raise DeliveryError(channel, host, f"it speaks no HTTP ({type(error).__name__})") from None
-
-
-def _answered(channel: str, host: str, error: urllib.error.HTTPError) -> LakelineError:
-    said = ""
-    with error, suppress(OSError, HTTPException):
-        said = error.read(200).decode(errors="replace").strip()
-    is_refusal = 300 <= error.code < 500 and error.code not in (408, 425, 429)
-    reason = f"it answered {error.code} {error.reason}{f', {said}' if said else ''}"
-    return DeliveryError(channel, host, reason, is_refusal=is_refusal)
-
-
-def _host(channel: str, url: str) -> str:
+    Raises:
+        ChannelAddressError: It is no address of a web server.
+    """
     try:
         parts = urlsplit(url)
         host = parts.hostname

@@ -1,73 +1,20 @@
-"""The checks ``fresh`` and ``consistent``: the truth about an asset's data, told when it changes and whenever a person asks."""
+"""The checks ``fresh`` and ``consistent``, as Dagster is given them: the truth about an asset's data, whenever a person asks."""
 
-import datetime as dt
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from lakeline.freshness.decision import Decision, Plan
-from lakeline.freshness.fresh import Freshness, freshness, sentence
-from lakeline.freshness.graph import Graph
-from lakeline.freshness.reasons import present_plan
-from lakeline.ledger import State
-
 if TYPE_CHECKING:
     from lakeline.domain.node import Node
-    from lakeline.ledger import Ledger
 
 FRESH, CONSISTENT = "fresh", "consistent"
 """Names of the checks, and of the ledger's states that say what they said last."""
 
-ABOUT_TO_BREAK = 0.8
-"""Share of a promise after which it counts as about to break."""
-
-_GOOD = frozenset({"fresh", "consistent"})
-_WORST = ("gave_up", "blocked", "backed_off", "over_budget", "wait", "build", "manual")
-_STATE = {"wait": "rebuilding", "build": "rebuilding", "over_budget": "rebuilding"}
-BUDGET_STATE = "budget"
-"""Name of the state of the day's budget, which is of no asset."""
-SHOWN = 5
-
-
-def states_of(graph: Graph, plan: Plan, fresh: Mapping[str, Freshness]) -> list[State]:
-    """What both checks of every asset say now.
-
-    Args:
-        graph: The assets.
-        plan: What reconciling decided; what is not in it is at rest.
-        fresh: How far the assets that promise something reach.
-    """
-    decisions: dict[str, list[Decision]] = {}
-    for one in plan.decisions:
-        decisions.setdefault(one.asset, []).append(one)
-    built = [name for name, one in graph.vertices.items() if one.kind != "source"]
-    return [
-        *(_consistent(name, decisions.get(name, ())) for name in built),
-        *(_fresh(one) for one in fresh.values() if one.promise),
-    ]
-
-
-def budget_state(plan: Plan) -> State:
-    """How the day's budget stands, as the ledger keeps it and people are told of it."""
-    if not plan.spent:
-        return State(asset="", name=BUDGET_STATE, state="within", detail={})
-    waiting = sum(one.action == "over_budget" for one in plan.decisions)
-    said = f"The day's budget is used up: {plan.spent}. {waiting} partition(s) wait until some of it is a day old."
-    return State(asset="", name=BUDGET_STATE, state="over_budget", detail={"said": said})
-
-
-def evaluation(state: State) -> dg.AssetCheckEvaluation:
-    """A state as Dagster's check result, to be reported without a run."""
-    return dg.AssetCheckEvaluation(
-        asset_key=dg.AssetKey(state.asset.split("/")),
-        check_name=state.name,
-        passed=state.state in _GOOD,
-        severity=_severity(state),
-        description=str(state.detail.get("said", "")),
-        metadata=_metadata(state),
-    )
+_DOC = {
+    FRESH: "Whether the data reaches as far as was promised, by the time of the data.",
+    CONSISTENT: "Whether every partition was built from the present versions of what it reads.",
+}
 
 
 def checks_of(nodes: "Iterable[Node]", *, clock_key: str) -> dg.AssetChecksDefinition:
@@ -91,68 +38,22 @@ def checks_of(nodes: "Iterable[Node]", *, clock_key: str) -> dg.AssetChecksDefin
         required_resource_keys={"lakehouse", clock_key},
     )
     def check(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+        from lakeline.freshness.check_states import evaluation, present_states
         from lakeline.freshness.declared import graph_of
 
         wanted = context.selected_asset_check_keys
         now = getattr(context.resources, clock_key).clock.now()
         graph = graph_of(held)
         for state in present_states(graph, context.resources.lakehouse.ledger, now):
-            key = dg.AssetCheckKey(dg.AssetKey(state.asset.split("/")), state.name)
-            if key in wanted:
+            said = evaluation(state)
+            if said.asset_check_key in wanted:
                 yield dg.AssetCheckResult(
-                    asset_key=key.asset_key,
-                    check_name=key.name,
-                    passed=state.state in _GOOD,
-                    severity=_severity(state),
-                    description=str(state.detail.get("said", "")),
-                    metadata=_metadata(state),
+                    asset_key=said.asset_key,
+                    check_name=said.check_name,
+                    passed=said.passed,
+                    severity=said.severity,
+                    description=said.description,
+                    metadata=said.metadata,
                 )
 
     return check
-
-
-def present_states(graph: Graph, ledger: "Ledger", now: dt.datetime) -> list[State]:
-    """What both checks would say, without changing anything."""
-    promised = [name for name, one in graph.vertices.items() if one.promise is not None]
-    plan = present_plan(graph, ledger, now)
-    return states_of(graph, plan, freshness(graph, ledger, now, promised))
-
-
-_DOC = {
-    FRESH: "Whether the data reaches as far as was promised, by the time of the data.",
-    CONSISTENT: "Whether every partition was built from the present versions of what it reads.",
-}
-
-
-def _consistent(asset: str, decisions: Sequence[Decision]) -> State:
-    if not decisions:
-        said = "Every partition was built from the present versions of what it reads."
-        return State(asset=asset, name=CONSISTENT, state="consistent", detail={"said": said})
-    worst = min(decisions, key=lambda one: _WORST.index(one.action)).action
-    counts = Counter(one.action for one in decisions)
-    shown = "; ".join(str(one) for one in decisions[:SHOWN])
-    detail: dict[str, Any] = {f"partitions_{action}": n for action, n in counts.items()}
-    detail["said"] = f"{len(decisions)} partition(s) to build. {shown}"
-    return State(asset=asset, name=CONSISTENT, state=_STATE.get(worst, worst), detail=detail)
-
-
-def _fresh(one: Freshness) -> State:
-    state = "broken"
-    if one.is_fresh:
-        state = "about_to_break" if one.share_used >= ABOUT_TO_BREAK else "fresh"
-    detail: dict[str, Any] = {"said": sentence(one), "share_used": round(one.share_used, 3)}
-    if one.watermark is not None:
-        detail["watermark"] = one.watermark.isoformat()
-    if one.held_back_by:
-        detail["held_back_by"] = one.held_back_by
-    return State(asset=one.asset, name=FRESH, state=state, detail=detail)
-
-
-def _severity(state: State) -> dg.AssetCheckSeverity:
-    is_bad = state.state in ("broken", "gave_up", "blocked")
-    return dg.AssetCheckSeverity.ERROR if is_bad else dg.AssetCheckSeverity.WARN
-
-
-def _metadata(state: State) -> dict[str, Any]:
-    found = {name: value for name, value in state.detail.items() if name != "said"}
-    return {"state": state.state, **found}

@@ -8,7 +8,6 @@ not been.
 
 import datetime as dt
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import DomainError, MissingExtraError
 from lakeline.models.comparison import metric_named
-from lakeline.models.space import Dimension
+from lakeline.models.space import Search
 from lakeline.models.trial import Learning, NothingToLearnError, learn_until
 
 if TYPE_CHECKING:
@@ -96,41 +95,6 @@ class Found:
     importance: Mapping[str, float]
     ended: str
     resumed: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Search:
-    """A search as it was declared.
-
-    Attributes:
-        name: ``domain/name`` of its asset.
-        dimensions: What is searched.
-        trials: How many, at most.
-        seconds: How long, over all its runs; a trial under way is ended first.
-        metric: One of `lakeline.models.comparison.METRICS`.
-        seed: Of the settings and of every training.
-        is_pruning: Whether a trial ends early that is behind the median of the others on the folds so far.
-    """
-
-    name: str
-    dimensions: tuple[Dimension, ...]
-    trials: int
-    seconds: float
-    metric: str
-    seed: int = 0
-    is_pruning: bool = False
-
-    def key(self, *more: object) -> str:
-        """Name of the study: another one where a trial would have another result."""
-        told = [
-            self.name,
-            self.metric,
-            self.seed,
-            self.is_pruning,
-            str(self.dimensions),
-            *map(str, more),
-        ]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from lakeline.errors import ColumnsMissingError
 from lakeline.models.evaluation import evaluate
+from lakeline.models.evaluation_plan import DERIVED
 from lakeline.models.intervals import Draws, Ranked
 from lakeline.monitoring.performance import Interval
 
@@ -28,8 +29,6 @@ MOST_NUMBERS = 12
 """A column of more distinct numbers is cut at its quartiles."""
 OTHERS = "others"
 NOTHING = "null"
-DERIVED = ("month", "weekday", "hour")
-"""Slices that are taken from the time of the decision, in UTC, where the rows have no column of the name."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

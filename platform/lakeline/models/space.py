@@ -1,8 +1,10 @@
-"""A space of settings to search: for each name how its values are drawn, in words that need no library.
+"""What a search is declared with: a space of settings, in words that need no library, and the bounds of searching it.
 
 space = {"learning_rate": ("log", 0.01, 0.3), "num_leaves": ("int", 15, 255), "boosting": ("choice", "gbdt", "dart")}
 """
 
+import hashlib
+import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,6 +55,41 @@ class Dimension:
         if self.kind in ("int", "logint"):
             return distributions.IntDistribution(low, high, log=self.kind == "logint")
         return distributions.FloatDistribution(low, high, log=self.kind == "log")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Search:
+    """A search as it was declared.
+
+    Attributes:
+        name: ``domain/name`` of its asset.
+        dimensions: What is searched.
+        trials: How many, at most.
+        seconds: How long, over all its runs; a trial under way is ended first.
+        metric: One of `lakeline.models.comparison.METRICS`.
+        seed: Of the settings and of every training.
+        is_pruning: Whether a trial ends early that is behind the median of the others on the folds so far.
+    """
+
+    name: str
+    dimensions: tuple[Dimension, ...]
+    trials: int
+    seconds: float
+    metric: str
+    seed: int = 0
+    is_pruning: bool = False
+
+    def key(self, *more: object) -> str:
+        """Name of the study: another one where a trial would have another result."""
+        told = [
+            self.name,
+            self.metric,
+            self.seed,
+            self.is_pruning,
+            str(self.dimensions),
+            *map(str, more),
+        ]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def dimensions(search: str, space: Space) -> tuple[Dimension, ...]:

@@ -4,10 +4,8 @@ A page of Evidently's carries 3.5 MB of the same script. The script goes into on
 a few hundred kilobytes of its own.
 """
 
-import functools
 import hashlib
 import html
-import http.server
 import os
 import re
 from pathlib import Path
@@ -48,28 +46,6 @@ def note_html(title: str, text: str) -> str:
     """A page that says one thing, for a report that has nothing to show yet."""
     said = html.escape(text)
     return f"<!doctype html><title>{html.escape(title)}</title><h1>{html.escape(title)}</h1><p>{said}</p>"
-
-
-def page_server(
-    folder: Path, *, host: str = "127.0.0.1", port: int = 0
-) -> http.server.ThreadingHTTPServer:
-    """A server of the pages, not started yet: ``serve_forever()`` runs it, ``server_port`` is its port.
-
-    Args:
-        folder: Root of all pages.
-        host: Address to listen on; the default is reachable from this machine alone.
-        port: Port to listen on; 0 takes a free one.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    handler = functools.partial(_QuietHandler, directory=str(folder))
-    return http.server.ThreadingHTTPServer((host, port), handler)
-
-
-class _QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files and writes no line for each request."""
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Say nothing."""
 
 
 def _with_shared_scripts(folder: Path, document: str, *, depth: int) -> str:
