@@ -13,7 +13,6 @@ from lakeline.cli import main
 from lakeline.domain import Check
 from lakeline.domain.chosen import CHOSEN
 from lakeline.domain.domain import Domain
-from lakeline.models.evaluation_plan import SlicesError
 from lakeline.domain.leaked import LEAK, leaks_of, note_leak_checks
 from lakeline.domain.node import node_of
 from lakeline.domain.rebuilding import rebuild
@@ -23,6 +22,7 @@ from lakeline.errors import CorruptModelError
 from lakeline.lake.lock import file_turn
 from lakeline.models.booster import train_booster
 from lakeline.models.card import CARD_FILE
+from lakeline.models.evaluation_plan import SlicesError
 from lakeline.models.evaluation_report import EVALUATION_FILE, NoEvaluationError
 from lakeline.models.manifest import broken_files
 from lakeline.models.registry import Registry

@@ -18,8 +18,8 @@ from lakeline.domain.feature_assets import NestedFunctionError, RequestTypeError
 from lakeline.domain.labels import LabelColumnsError
 from lakeline.domain.measuring import measured
 from lakeline.domain.node import nodes_of
-from lakeline.domain.parity_report import failed_parity
 from lakeline.domain.online_assets import OnlineTypeError
+from lakeline.domain.parity_report import failed_parity
 from lakeline.domain.serving import online_view
 from lakeline.errors import ColumnsMissingError, DomainError, FeatureClashError
 from lakeline.features.on_demand import OnDemand, OnDemandError
