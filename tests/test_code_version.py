@@ -26,19 +26,28 @@ def build(window):
 """
 
 HELPERS = """
+import polars as pl
+
 FACTOR = 2
 
 
 def doubled(x):
     return x * FACTOR
+
+
+TOP = 5
+CLIPPED = pl.col("x").clip(0, TOP)
 """
 
 BASE = """
 import datetime as dt
+import enum
 import functools
 from dataclasses import dataclass
 
 import helpers
+import polars as pl
+from helpers import CLIPPED as WITHIN
 
 LIMIT = 10
 NAMES = frozenset({"north", "south", "east", "west"})
@@ -46,9 +55,44 @@ SPAN = dt.timedelta(hours=3)
 RULES = {"a": [1, 2], "b": (3,)}
 
 
+CUTOFF_MIN = 15
+IS_LATE = pl.col("delay_min") > CUTOFF_MIN
+TYPES = {"at": pl.Datetime("us")}
+CHECKS = []
+CHECKS.append(pl.col("checked"))
+
+
+class Level(enum.Enum):
+    LOW = 1
+
+    def is_low(self):
+        return self.value < 2
+
+
+class Weigher:
+    extra = pl.lit(CUTOFF_MIN) + 1
+
+    def __init__(self, by):
+        self.by = by
+
+    def weigh(self, x):
+        return x * self.by
+
+    @functools.cached_property
+    def most(self):
+        return MOST_G
+
+
+MOST_G = 900
+WEIGHER = Weigher(by=2)
+
+
 @dataclass(frozen=True)
 class Policy:
     floor: float
+
+    def is_over(self, x):
+        return x > self.floor
 
 
 POLICY = Policy(floor=0.5)
@@ -99,6 +143,7 @@ def make(offset):
 
 
 shifted = make(5)
+summed = make(pl.col("sum"))
 partly = functools.partial(plus_one, 4)
 small = lambda x: x < 3
 
@@ -114,7 +159,7 @@ def build(x, y=1):
     total = [plus_one(n) for n in range(x)]
     return (
         total, even(x), helpers.doubled(x), LIMIT, NAMES, SPAN, RULES, POLICY, Scaler().scale(x), often(x), shifted(x),
-        partly(), small(x), late(), y,
+        partly(), small(x), late(), y, IS_LATE, TYPES, CHECKS, Level.LOW.is_low(), WEIGHER.weigh(x), WITHIN, summed,
     )
 """
 LATE = """
@@ -197,6 +242,17 @@ OTHER = {
     "closure": ("make(5)", "make(6)"),
     "bound argument": ("partial(plus_one, 4)", "partial(plus_one, 5)"),
     "lambda": ("x < 3", "x < 4"),
+    "expression": ('"delay_min"', '"arr_delay_min"'),
+    "constant of an expression": ("CUTOFF_MIN = 15", "CUTOFF_MIN = 16"),
+    "expression in a container": ('Datetime("us")', 'Datetime("ms")'),
+    "expression that is added": ('"checked"', '"looked_at"'),
+    "expression in a closure": ('"sum"', '"mean"'),
+    "expression of a class": ("+ 1\n\n    def __init__", "+ 2\n\n    def __init__"),
+    "state of an object": ("by=2", "by=3"),
+    "method of an object": ("x * self.by", "x + self.by"),
+    "constant of a cached property": ("MOST_G = 900", "MOST_G = 901"),
+    "method of a dataclass": ("x > self.floor", "x >= self.floor"),
+    "method of an enumeration": ("self.value < 2", "self.value <= 2"),
 }
 
 
@@ -221,6 +277,8 @@ def test_what_changes_the_meaning_changes_the_version(
     [
         ("helpers", "x * FACTOR", "x + FACTOR"),
         ("helpers", "FACTOR = 2", "FACTOR = 3"),
+        ("helpers", "clip(0, TOP)", "clip(1, TOP)"),
+        ("helpers", "TOP = 5", "TOP = 6"),
         ("late_helper", "return DEPTH", "return -DEPTH"),
         ("deeper", "DEPTH = 1", "DEPTH = 2"),
     ],
@@ -343,6 +401,48 @@ def test_a_column_says_the_same_whatever_its_words_are() -> None:
 
     assert fingerprint(*promise(Old)) == fingerprint(*promise(Reworded))
     assert fingerprint(*promise(Old)) != fingerprint(*promise(Stricter))
+
+
+MODEL = """
+import pandera.polars as pa
+import polars as pl
+
+
+class Loaf(pa.DataFrameModel):
+    name: str
+    weight_g: float = pa.Field(gt=0.0, raise_warning=True)
+
+    @pa.check("name")
+    def is_short(cls, data):
+        return data.lazyframe.select(pl.col("name").str.len_chars() < LONGEST)
+
+
+LONGEST = 20
+SCHEMA = pa.DataFrameSchema({"name": pa.Column(str, pa.Check(lambda data: data.lazyframe.select(pl.col("name") != "x")))})
+"""
+
+
+@pytest.mark.parametrize(
+    ("spec", "old", "new"),
+    [
+        ("Loaf", "gt=0.0", "gt=1.0"),
+        ("Loaf", "< LONGEST", "<= LONGEST"),
+        ("Loaf", "LONGEST = 20", "LONGEST = 21"),
+        ("SCHEMA", '!= "x"', '!= "y"'),
+    ],
+)
+def test_the_checks_of_a_pandera_model_count(tmp_path: Path, spec: str, old: str, new: str) -> None:
+    from lakeline.contract import resolve
+    from lakeline.domain.factory import promise
+
+    said: list[str] = []
+    for text in (MODEL, MODEL.replace(old, new), MODEL):
+        folder = tmp_path / str(len(said))
+        folder.mkdir()
+        (folder / "loaves.py").write_text(text)
+        module = load(folder, "loaves")
+        said.append(fingerprint(*promise(resolve(getattr(module, spec)))))
+    assert said[0] == said[2] != said[1]
 
 
 def test_the_environment_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:

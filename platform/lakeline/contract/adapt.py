@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
@@ -63,7 +64,9 @@ def _is_pandera(spec: object) -> bool:
 @cache
 def _of_model(model: Any) -> type[Contract]:
     """The contract of a model class, one for each; its schema leaves the metadata of Config out."""
-    return _adapted(model.to_schema(), _options(model.Config))
+    made = _adapted(model.to_schema(), _options(model.Config))
+    made._model = model
+    return made
 
 
 def _adapted(schema: Any, options: dict[str, Any]) -> type[Contract]:
@@ -191,6 +194,23 @@ def _unique_check(group: tuple[str, ...]) -> "pa.Check":
     )
 
 
-def _given(check: "pa.Check") -> "Callable[[], pa.Check]":
-    """A maker of a check that is there already."""
-    return lambda: check
+@dataclass(frozen=True, slots=True)
+class GivenCheck:
+    """A maker of a check that is there already.
+
+    Attributes:
+        check: The check, which does not show what it does.
+        says: What it does, for the code version: name, arguments, options and function.
+    """
+
+    check: "pa.Check"
+    says: tuple[object, ...]
+
+    def __call__(self) -> "pa.Check":
+        """The check."""
+        return self.check
+
+
+def _given(check: "pa.Check") -> GivenCheck:
+    options = (check.element_wise, check.ignore_na, check.raise_warning)
+    return GivenCheck(check, (check.name, check.statistics, options, check._check_fn))

@@ -39,6 +39,7 @@ class ContractMeta(type):
     """
 
     _declared: Declared
+    _model: type | None = None
 
     def __new__(
         cls,
@@ -66,6 +67,11 @@ class ContractMeta(type):
     def columns(cls) -> dict[str, Column]:
         """The columns by name, in the order they are declared."""
         return cls._declared.columns
+
+    @property
+    def model(cls) -> type | None:
+        """The Pandera model that it was made from, if it was."""
+        return cls._model
 
     @property
     def version(cls) -> str:

@@ -1,6 +1,6 @@
 """The code version of an asset: a hash of its function and of what that reaches in the project.
 
-Comments, formatting, docstrings and the asset's own decorator do not count; constants and called functions and classes
+Comments, formatting, docstrings and the asset's own decorator do not count; constants, expressions and called code
 do, as deep as they live in the project. Code of libraries, lakeline among them, is left out: their versions stand in
 the lock file, and in the capsule of a model.
 Nothing is imported for it: what a function imports when it runs counts as the text of that module.
@@ -12,9 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from lakeline.domain.assignments import Assignment
 from lakeline.domain.description import Description, full_name
-from lakeline.domain.reach import mentioned, run_imports
+from lakeline.domain.reach import Mention, mentioned, run_imports
 from lakeline.domain.source import Code, locate, meaning, module_imports, module_meaning
+
+Thing = Code | Assignment
 
 
 def code_version(function: Callable[..., Any], *more: object) -> str:
@@ -49,7 +52,7 @@ def reached(function: Callable[..., Any], reading: "Reading | None" = None) -> I
     description.of(function)
     walk = _Walk(reading=reading or Reading())
     walk.follow(description.code.values())
-    yield from walk.seen.values()
+    yield from (one for one in walk.seen.values() if not isinstance(one, Assignment))
 
 
 class CodeVersion:
@@ -75,47 +78,63 @@ class CodeVersion:
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """What a function or class says and leads to."""
+    """What a function, a class or an assignment says and leads to."""
 
-    thing: Code
     text: str
-    leads: tuple[Code, ...]
+    leads: tuple[Thing, ...]
     modules: tuple[str, ...]
 
 
 class Reading:
-    """Reads each function and class once, however many assets lead to it.
+    """Reads each function, class and assignment once, however many assets lead to it.
 
     It holds for as long as nothing is defined or changed in between: it is made for a domain that is complete.
     """
 
     def __init__(self) -> None:
-        self._mentions: dict[int, tuple[Code, list[tuple[str, Any]]]] = {}
-        self._said: dict[tuple[int, bool], _Said] = {}
+        self._mentions: dict[object, tuple[Thing, list[Mention]]] = {}
+        self._said: dict[tuple[object, bool], _Said] = {}
 
-    def mentions(self, thing: Code) -> list[tuple[str, Any]]:
-        """Name and value of each global and closure that a function or class mentions."""
-        if id(thing) not in self._mentions:  # which is kept, so that no other takes its identity
-            self._mentions[id(thing)] = thing, list(mentioned(thing))
-        return self._mentions[id(thing)][1]
+    def mentions(self, thing: Thing) -> list[Mention]:
+        """Each global and closure that it mentions."""
+        key = identity(thing)
+        if key not in self._mentions:  # which is kept, so that no other takes its identity
+            self._mentions[key] = thing, list(mentioned(thing))
+        return self._mentions[key][1]
 
-    def said(self, thing: Code, *, is_decorated: bool) -> _Said:
+    def said(self, thing: Thing, *, is_decorated: bool) -> _Said:
         """What it says, with the values that it mentions, and what it leads to."""
-        key = (id(thing), is_decorated)
+        key = (identity(thing), is_decorated)
         if key not in self._said:
             self._said[key] = self._read(thing, is_decorated=is_decorated)
         return self._said[key]
 
-    def _read(self, thing: Code, *, is_decorated: bool) -> _Said:
-        description = Description()
-        mentions = {f"{name}={description.of(value)}" for name, value in self.mentions(thing)}
-        text = f"{full_name(thing)}: {meaning(thing, is_decorated=is_decorated)}"
+    def _read(self, thing: Thing, *, is_decorated: bool) -> _Said:
+        described = [(one, Description()) for one in self.mentions(thing)]
+        mentions = {f"{one.name}={description.of(one.value)}" for one, description in described}
+        leads: list[Thing] = [code for _, one in described for code in one.code.values()]
+        leads += [
+            one.assignment for one, it in described if one.assignment and not _is_told(one, it)
+        ]
+        if isinstance(thing, Assignment):
+            said = [f"{thing.module}.{thing.name}", *thing.statements().text]
+        else:
+            said = [f"{full_name(thing)}: {meaning(thing, is_decorated=is_decorated)}"]
         return _Said(
-            thing=thing,
-            text="\n".join([text, *sorted(mentions)]),
-            leads=tuple(description.code.values()),
-            modules=tuple(run_imports(thing)),
+            text="\n".join([*said, *sorted(mentions)]),
+            leads=tuple(leads),
+            modules=() if isinstance(thing, Assignment) else tuple(run_imports(thing)),
         )
+
+
+def _is_told(mention: Mention, description: Description) -> bool:
+    """Whether the description of a value says all; a function that another one made holds what it was given."""
+    return description.is_whole and "<locals>" not in getattr(mention.value, "__qualname__", "")
+
+
+def identity(thing: Thing) -> object:
+    """What tells things apart: an assignment by its place; equal functions may be two."""
+    return thing if isinstance(thing, Assignment) else id(thing)
 
 
 @dataclass(kw_only=True, slots=True)
@@ -125,17 +144,17 @@ class _Walk:
     reading: Reading
     undecorated: frozenset[int] = frozenset()
     meanings: set[str] = field(default_factory=set)
-    seen: dict[int, Code] = field(default_factory=dict)
+    seen: dict[object, Thing] = field(default_factory=dict)
     modules: set[Path] = field(default_factory=set)
 
-    def follow(self, code: Iterable[Code]) -> None:
-        """Read code, and what that leads to."""
-        waiting = list(code)
+    def follow(self, things: Iterable[Thing]) -> None:
+        """Read things, and what they lead to."""
+        waiting = list(things)
         while waiting:
             thing = waiting.pop()
-            if id(thing) in self.seen:
+            if identity(thing) in self.seen:
                 continue
-            self.seen[id(thing)] = thing
+            self.seen[identity(thing)] = thing
             said = self.reading.said(thing, is_decorated=id(thing) not in self.undecorated)
             self.meanings.add(said.text)
             waiting += said.leads

@@ -49,7 +49,7 @@ def refuse_undeclared(node: Node, reading: Reading) -> None:
     """
     declared = {one.key for one in (*(read.asset for read in node.reads), *node.extras["deps"])}
     for thing in reached(node.function, reading):
-        for _, value in (*reading.mentions(thing), *imported_values(thing)):
+        for value in (*(one.value for one in reading.mentions(thing)), *imported_values(thing)):
             if isinstance(value, dg.AssetsDefinition) and declared.isdisjoint(value.keys):
                 raise UndeclaredReadError(
                     node.asset, value.key.to_user_string(), thing.__qualname__

@@ -1,4 +1,8 @@
-"""Values as text that is equal for equal values, and the project's code among them."""
+"""Values as text that is equal for equal values, and the project's code among them.
+
+An object says its class, and nothing of its state, which may hold a path of the machine or a connection. Where one was met,
+the text is not all that there is to say: whoever asks reads the statement that made it.
+"""
 
 import datetime as dt
 import enum
@@ -37,15 +41,19 @@ class Description:
     Attributes:
         roots: Identities of functions and classes that are noted wherever they stand.
         code: By identity, functions and classes of the project that were met.
+        is_whole: Whether the text says all of the values; not where an object among them does not show what it holds.
     """
 
     roots: frozenset[int] = frozenset()
     code: dict[int, Code] = field(default_factory=dict)
+    is_whole: bool = True
     _around: set[int] = field(default_factory=set)
 
     def of(self, value: object) -> str:
         """Text that is equal for equal values."""
         if isinstance(value, Plain):
+            if isinstance(value, enum.Enum):
+                self._note(type(value))
             return repr(value)
         if id(value) in self._around:
             return "(itself)"
@@ -75,6 +83,7 @@ class Description:
         if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
             return "(path)" if value.is_absolute() else repr(value.as_posix())
         if is_dataclass(value) and not isinstance(value, type):
+            self._note(type(value))
             return full_name(type(value)) + self.of(
                 {one.name: getattr(value, one.name) for one in fields(value)}
             )
@@ -86,10 +95,20 @@ class Description:
         inner = getattr(value, "__wrapped__", None)
         around = f" around {self.of(inner)}" if inner is not None else ""
         if not isinstance(value, Code):
+            self._note(type(value))
+            self.is_whole &= inner is not None or _is_of_dagster(value)
             return full_name(type(value)) + around
-        if is_in_project(value) or id(value) in self.roots:
-            self.code[id(value)] = value
+        self._note(value)
         return full_name(value) + around
+
+    def _note(self, code: Code) -> None:
+        if is_in_project(code) or id(code) in self.roots:
+            self.code[id(code)] = code
+
+
+def _is_of_dagster(value: object) -> bool:
+    """Whether it is an asset or the like, which a function mentions by its name alone: its rows come through a handle."""
+    return type(value).__module__.partition(".")[0] == "dagster"
 
 
 def full_name(thing: Code) -> str:

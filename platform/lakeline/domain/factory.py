@@ -129,7 +129,8 @@ class NodeFactory:
 def promise(contract: type[Contract]) -> tuple[object, ...]:
     """What of a contract decides which rows are published; its words do not."""
     columns = [replace(one, doc="", tags={}) for one in contract.columns.values()]
-    return columns, contract.duplicates, contract.table_checks
+    made_from = () if contract.model is None else (contract.model,)
+    return columns, contract.duplicates, contract.table_checks, *made_from
 
 
 def spans(reads: Sequence[Read]) -> list[tuple[object, ...]]:

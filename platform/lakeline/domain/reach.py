@@ -4,25 +4,53 @@ import dis
 import functools
 import sys
 import types
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from lakeline.domain.source import Code, imports, is_project_file, locate
+from lakeline.domain.assignments import Assignment
+from lakeline.domain.source import Code, asked_when_defined, imports, is_project_file, locate
 
 _MEMBERS = {"LOAD_ATTR", "LOAD_METHOD"}
 _READS = {"LOAD_GLOBAL", "LOAD_NAME", *_MEMBERS}
+Scope = Mapping[str, Any]
 
 
-def mentioned(thing: Any) -> Iterator[tuple[str, Any]]:
-    """Name and value of each global and closure that a function, or a class, mentions; ``module.name`` is followed."""
-    if isinstance(thing, type):
+class Mention(NamedTuple):
+    """Something that code mentions.
+
+    Attributes:
+        name: As the code says it, such as ``LIMIT`` or ``helpers.LIMIT``.
+        value: What it is at present.
+        scope: Names of the module that it is one of; None for a closure, a default and a member of a class.
+    """
+
+    name: str
+    value: Any
+    scope: Scope | None = None
+
+    @property
+    def assignment(self) -> Assignment | None:
+        """Where it is given its value, if that is in a module of the project."""
+        file = self.scope.get("__file__") if self.scope is not None else None
+        if self.scope is None or not is_project_file(file):
+            return None
+        return Assignment(self.scope["__name__"], Path(str(file)), self.name.rpartition(".")[2])
+
+
+def mentioned(thing: Any) -> Iterator[Mention]:
+    """Each global and closure that a function, a class or an assignment mentions; ``module.name`` is followed."""
+    if isinstance(thing, Assignment):
+        yield from _of_assignment(thing)
+    elif isinstance(thing, type):
         yield from _of_class(thing)
+        yield from _when_defined(thing, vars(sys.modules.get(thing.__module__, types)))
     elif isinstance(thing, types.FunctionType):
         cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
-        yield from ((name, cell.cell_contents) for name, cell in cells if _is_filled(cell))
-        yield from (
-            ("(default)", value) for value in (thing.__defaults__, thing.__kwdefaults__) if value
-        )
+        yield from (Mention(name, cell.cell_contents) for name, cell in cells if _is_filled(cell))
+        defaults = (thing.__defaults__, thing.__kwdefaults__)
+        yield from (Mention("(default)", value) for value in defaults if value)
+        yield from _when_defined(thing, thing.__globals__)
         for code in _codes(thing.__code__):
             yield from _globals_of(code, thing.__globals__)
 
@@ -32,12 +60,12 @@ def run_imports(thing: Code) -> Iterator[str]:
     yield from (name for name in imports(thing) if locate(name) is not None)
 
 
-def imported_values(thing: Code) -> Iterator[tuple[str, Any]]:
-    """Name and value of what a function imports when it runs, as far as its modules are loaded already."""
+def imported_values(thing: Code) -> Iterator[Any]:
+    """What a function imports when it runs, as far as its modules are loaded already."""
     for name in imports(thing):
         module, _, member = name.rpartition(".")
         if member and hasattr(sys.modules.get(module), member):
-            yield name, getattr(sys.modules[module], member)
+            yield getattr(sys.modules[module], member)
 
 
 def is_in_project(thing: Any) -> bool:
@@ -48,30 +76,67 @@ def is_in_project(thing: Any) -> bool:
     return isinstance(thing, type) and is_project_file(getattr(module, "__file__", None))
 
 
-def _of_class(thing: type) -> Iterator[tuple[str, Any]]:
-    yield from ((base.__qualname__, base) for base in thing.__bases__)
+def _when_defined(thing: Code, scope: Scope) -> Iterator[Mention]:
+    for chain in asked_when_defined(thing):
+        yield from _followed(chain, scope)
+
+
+def _of_assignment(thing: Assignment) -> Iterator[Mention]:
+    """What a module's statements mention that assign a name, and where a name that is imported comes from."""
+    scope = vars(sys.modules[thing.module])
+    for chain in thing.statements().chains:
+        yield from _followed(chain, scope)
+    for origin, name in thing.origins(scope.get("__package__") or ""):
+        there = vars(sys.modules[origin]) if origin in sys.modules else {}
+        if name in there:
+            yield Mention(name, there[name], there)
+
+
+def _followed(chain: Sequence[str], scope: Scope) -> Iterator[Mention]:
+    """The value that ``first.second.third`` begins with, as far as these are modules."""
+    name, *members = chain
+    if name not in scope or name.startswith("__"):  # __file__ says where the code lies
+        return
+    held = scope[name]
+    for member in members:
+        if not isinstance(held, types.ModuleType) or not hasattr(held, member):
+            break
+        name, scope, held = f"{name}.{member}", vars(held), getattr(held, member)
+    if not isinstance(held, types.ModuleType):
+        yield Mention(name, held, scope)
+
+
+def _of_class(thing: type) -> Iterator[Mention]:
+    yield from (Mention(base.__qualname__, base) for base in thing.__bases__)
     for name, member in vars(thing).items():
-        function = getattr(member, "__func__", getattr(member, "fget", member))
+        function = _function_of(member)
         if isinstance(function, types.FunctionType):
             if is_in_project(function):
                 yield from mentioned(function)
         elif not name.startswith("__"):
-            yield name, member
+            yield Mention(name, member)
 
 
-def _globals_of(code: types.CodeType, scope: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _function_of(member: Any) -> Any:
+    """The function behind a class's method, property or cached property; anything else is itself."""
+    for name in ("__func__", "fget", "func", "__wrapped__"):
+        member = getattr(member, name, member)
+    return member
+
+
+def _globals_of(code: types.CodeType, scope: Scope) -> Iterator[Mention]:
     held: Any = None
-    path = ""
+    path, home = "", scope
     for is_member, name in _steps(code):
         if not is_member and name in scope:
-            path, held = name, scope[name]
+            path, held, home = name, scope[name], scope
         elif is_member and isinstance(held, types.ModuleType) and hasattr(held, name):
-            path, held = f"{path}.{name}", getattr(held, name)
+            path, home, held = f"{path}.{name}", vars(held), getattr(held, name)
         else:
             held = None
             continue
         if not isinstance(held, types.ModuleType):
-            yield path, held
+            yield Mention(path, held, home)
             held = None
 
 

@@ -62,6 +62,12 @@ def module_imports(path: Path, package: str) -> tuple[str, ...]:
     return _imports(path, path.stat().st_mtime_ns, MODULE, package)
 
 
+def asked_when_defined(thing: Code) -> tuple[tuple[str, ...], ...]:
+    """Names that are looked up once, when a function or class is defined: of its defaults, of a class's own statements."""
+    found = _find(thing)
+    return _asked_when_defined(*found) if found is not None else ()
+
+
 def _find(thing: Code) -> tuple[Path, int, Place] | None:
     """File, its state and the place in it of a function or class; None if it was made from text."""
     path = source_file(thing)
@@ -118,22 +124,22 @@ def _text(path: Path, made: int, place: Place, is_decorated: bool) -> str:  # no
     if isinstance(node, Definition) and not is_decorated:
         node = copy.copy(node)
         node.decorator_list = []
-    return _written(node)
+    return written(node)
 
 
-def _written(value: object) -> str:
+def written(value: object) -> str:
     """A tree as text that is the same in every version of Python; `ast.unparse` and `ast.dump` are not."""
     if isinstance(value, ast.JoinedStr):  # Python 3.12 puts an empty text behind a nested format.
-        return f"JoinedStr({[_written(one) for one in value.values if getattr(one, 'value', None) != '']})"
+        return f"JoinedStr({[written(one) for one in value.values if getattr(one, 'value', None) != '']})"
     if isinstance(value, ast.AST):
         said = []
         for name in value._fields:
             one = getattr(value, name, None)
             if one is not None and one != [] and name not in _UNSAID:
-                said.append(f"{name}={_written(one)}")
+                said.append(f"{name}={written(one)}")
         return f"{type(value).__name__}({', '.join(said)})"
     if isinstance(value, list):
-        return f"[{', '.join(map(_written, value))}]"
+        return f"[{', '.join(map(written, value))}]"
     return repr(value)
 
 
@@ -154,16 +160,29 @@ def _imports(path: Path, made: int, place: Place, package: str) -> tuple[str, ..
     return tuple(found)
 
 
+@functools.lru_cache(maxsize=4096)
+def _asked_when_defined(path: Path, made: int, place: Place) -> tuple[tuple[str, ...], ...]:
+    node = _node(path, made, place)
+    parts: list[ast.AST | None] = []
+    if isinstance(node, ast.ClassDef):
+        own = (one for one in node.body if not isinstance(one, Definition))
+        parts = [one.value if isinstance(one, ast.AnnAssign) else one for one in own]
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        parts = [*node.args.defaults, *node.args.kw_defaults]
+    return tuple(chain for one in parts if one is not None for chain in chains(one))
+
+
 def _node(path: Path, made: int, place: Place) -> ast.AST | None:
     if place == MODULE:
-        return _parsed(path, made)
+        return parsed(path, made)
     if isinstance(place, tuple) and place[1] == "<lambda>":
         return _lambdas(path, made).get(place[0])
     return _definitions(path, made).get(place)
 
 
 @functools.lru_cache(maxsize=512)
-def _parsed(path: Path, _made: int) -> ast.Module:
+def parsed(path: Path, _made: int) -> ast.Module:
+    """The tree of a file, without docstrings and what is for type checkers alone."""
     tree = ast.parse(path.read_bytes())
     _drop_words(tree)
     return tree
@@ -172,10 +191,10 @@ def _parsed(path: Path, _made: int) -> ast.Module:
 @functools.lru_cache(maxsize=512)
 def _definitions(path: Path, made: int) -> dict[Place, ast.AST]:
     found: dict[Place, ast.AST] = {}
-    waiting: list[tuple[ast.AST, str]] = [(_parsed(path, made), "")]
+    waiting: list[tuple[ast.AST, str]] = [(parsed(path, made), "")]
     while waiting:
         parent, prefix = waiting.pop()
-        for node in _statements(parent):
+        for node in statements(parent):
             inside = prefix
             if isinstance(node, ast.ClassDef):
                 inside = f"{prefix}{node.name}."
@@ -191,14 +210,28 @@ def _definitions(path: Path, made: int) -> dict[Place, ast.AST]:
 def _lambdas(path: Path, made: int) -> dict[int, ast.AST]:
     """The statement, or part of one, around the lambda that begins on a line: a line may hold two."""
     found: dict[int, ast.AST] = {}
-    for parent in ast.walk(_parsed(path, made)):
+    for parent in ast.walk(parsed(path, made)):
         for node in ast.iter_child_nodes(parent):
             if isinstance(node, ast.Lambda):
                 found.setdefault(node.lineno, parent)
     return found
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
+def chains(node: ast.AST) -> Iterator[tuple[str, ...]]:
+    """The names that a statement mentions, with the members that are asked of each at once."""
+    members: list[str] = []
+    inner = node
+    while isinstance(inner, ast.Attribute):
+        members.append(inner.attr)
+        inner = inner.value
+    if isinstance(inner, ast.Name):
+        yield (inner.id, *reversed(members))
+    else:
+        for child in ast.iter_child_nodes(inner):
+            yield from chains(child)
+
+
+def statements(node: ast.AST) -> Iterator[ast.AST]:
     """The statements inside a statement, those of its branches too; no expressions."""
     for name in ("body", "orelse", "finalbody", "handlers", "cases"):
         inner = getattr(node, name, None)
@@ -214,7 +247,7 @@ def _drop_words(tree: ast.AST) -> None:
             node.body[0] = ast.Pass()
         elif isinstance(node, ast.If) and not node.orelse and _is_for_types(node.test):
             node.body = [ast.Pass()]
-        waiting.extend(_statements(node))
+        waiting.extend(statements(node))
 
 
 def _is_for_types(test: ast.expr) -> bool:
