@@ -190,6 +190,22 @@ def test_the_code_version_changes_with_sql_macros_and_tests(
     assert read_model(project, "totals").checksum != before
 
 
+def test_the_code_version_changes_with_the_variables_that_are_asked_for(project: Path) -> None:
+    floor, settings = project / "macros/floor.sql", project / "dbt_project.yml"
+    floor.write_text(floor.read_text().replace("%}0{%", '%}{{ var("lowest") }}{%', 1))
+    plain, said = settings.read_text(), []
+    for extra in (
+        "vars: {lowest: 0, other: 1}",
+        "vars: {lowest: 0, other: 2}",
+        "vars: {lowest: 1, other: 1}",
+        "vars: {lowest: 0, lakeline: {lowest: 1}}",
+    ):
+        settings.write_text(f"{plain}\n{extra}\n")
+        parse(project)
+        said.append(read_model(project, "totals").checksum)
+    assert said[0] == said[1] != said[2] == said[3]
+
+
 def test_the_code_version_of_another_model_stays(project: Path) -> None:
     before = read_model(project, "totals").checksum
     (project / "models/shop/strict.sql").write_text("select * from {{ source('shop', 'sales') }}\n")

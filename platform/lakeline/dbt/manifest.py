@@ -5,7 +5,8 @@ Read as JSON, because loading the code location must not import dbt, which costs
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -58,7 +59,8 @@ class DbtModel:
 
     Attributes:
         parents: ``schema.name`` of every source and model that it or its tests read.
-        checksum: Changes with the SQL and settings of the model and its tests, and the macros that they call.
+        checksum: Changes with the SQL and settings of the model and its tests, the macros that they call, and the
+            variables of the project that any of these asks for.
         path: File of its SQL.
     """
 
@@ -71,6 +73,9 @@ class DbtModel:
     path: Path
     is_unparsed: bool = False
 
+
+_VARIABLE = re.compile(r"""\bvar\(\s*\\?['"](\w+)""")
+"""Where SQL or an argument of a test asks for a variable; ``env_var`` is another thing."""
 
 _lenient: ContextVar[bool] = ContextVar("lenient", default=False)
 
@@ -121,7 +126,7 @@ def read_model(project: Path, name: str) -> DbtModel:
         description=node["description"],
         parents=frozenset(_relation(content, parent) for parent in parents),
         tests=tuple(_test(one) for one in sorted(tests, key=lambda one: one["name"])),
-        checksum=_checksum(content, [node, *tests]),
+        checksum=_checksum(project, content, [node, *tests]),
         path=project / node["original_file_path"],
     )
 
@@ -192,7 +197,7 @@ def _relation(content: Mapping[str, Any], unique_id: str) -> str:
     return f"{node['schema']}.{node.get('identifier') or node['alias']}"
 
 
-def _checksum(content: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
+def _checksum(project: Path, content: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) -> str:
     waiting = [macro for node in nodes for macro in node["depends_on"]["macros"]]
     said = {f"{node['raw_code']} {_settings(node)}" for node in nodes}
     seen: set[str] = set()
@@ -204,7 +209,21 @@ def _checksum(content: Mapping[str, Any], nodes: Sequence[Mapping[str, Any]]) ->
         seen.add(name)
         said.add(macro["macro_sql"])
         waiting += macro["depends_on"]["macros"]
+    asked = {name for text in said for name in _VARIABLE.findall(text)}
+    said |= {f"{name}={value!r}" for name, value in _variables(project, asked).items()}
     return hashlib.sha256("\0".join(sorted(said)).encode()).hexdigest()[:12]
+
+
+def _variables(project: Path, asked: Collection[str]) -> dict[str, Any]:
+    """Values of those variables that the project declares; its own win over those of everybody."""
+    if not asked:
+        return {}
+    import yaml
+
+    declared = yaml.safe_load((project / "dbt_project.yml").read_text())
+    everybody: dict[str, Any] = declared.get("vars") or {}
+    held = {**everybody, **(everybody.get(declared["name"]) or {})}
+    return {name: held[name] for name in sorted(asked) if name in held}
 
 
 def _settings(node: Mapping[str, Any]) -> str:
