@@ -371,6 +371,23 @@ def test_a_value_that_holds_itself_ends() -> None:
     assert len(fingerprint(ring)) == 12
 
 
+class Anything:
+    """Answers to every name, like an object that stands for a column."""
+
+    def __getattr__(self, name: str) -> "Anything":
+        return Anything()
+
+
+def test_an_object_that_answers_to_every_name_is_known_by_its_class() -> None:
+    anything = Anything()
+
+    def build() -> object:
+        return anything
+
+    assert code_version(build) == code_version(build)
+    assert Anything in set(reached(build))
+
+
 def test_code_without_a_file_is_known_by_its_bytecode() -> None:
     first, second, again = dict[str, Any](), dict[str, Any](), dict[str, Any]()
     exec("def f(): return 1 + x", first)  # noqa: S102 - as in a shell

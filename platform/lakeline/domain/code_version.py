@@ -7,6 +7,7 @@ Nothing is imported for it: what a function imports when it runs counts as the t
 """
 
 import hashlib
+import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -129,7 +130,10 @@ class Reading:
 
 def _is_told(mention: Mention, description: Description) -> bool:
     """Whether the description of a value says all; a function that another one made holds what it was given."""
-    return description.is_whole and "<locals>" not in getattr(mention.value, "__qualname__", "")
+    made = (
+        isinstance(mention.value, types.FunctionType) and "<locals>" in mention.value.__qualname__
+    )
+    return description.is_whole and not made
 
 
 def identity(thing: Thing) -> object:

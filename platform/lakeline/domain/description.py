@@ -92,7 +92,7 @@ class Description:
     def _of_code(self, value: Any) -> str:
         if isinstance(value, types.MethodType):
             value = value.__func__
-        inner = getattr(value, "__wrapped__", None)
+        inner = _wrapped(value)
         around = f" around {self.of(inner)}" if inner is not None else ""
         if not isinstance(value, Code):
             self._note(type(value))
@@ -104,6 +104,16 @@ class Description:
     def _note(self, code: Code) -> None:
         if is_in_project(code) or id(code) in self.roots:
             self.code[id(code)] = code
+
+
+def _wrapped(value: object) -> Any:
+    """What a decorator put something around; not asked of objects that answer to every name, such as those for a column."""
+    if isinstance(value, type):
+        return vars(value).get("__wrapped__")
+    try:
+        return object.__getattribute__(value, "__wrapped__")
+    except AttributeError:
+        return None
 
 
 def _is_of_dagster(value: object) -> bool:
