@@ -1,6 +1,7 @@
 """Features of a domain: joined through Feast, registered, kept online, compared, measured."""
 
 import datetime as dt
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +25,7 @@ from lakeline.domain.serving import online_view
 from lakeline.errors import ColumnsMissingError, DomainError, FeatureClashError
 from lakeline.features.on_demand import OnDemand, OnDemandError
 from lakeline.features.point_in_time import FeatureSource, point_in_time_join
+from lakeline.lake.lock import file_turn
 from lakeline.online import Reader, open_store
 from lakeline.resource import Lakehouse
 from lakeline.window import Window
@@ -430,6 +432,28 @@ def test_only_partitions_that_changed_are_brought_online(tmp_path: Path) -> None
     found.world.levels.append(("2024-03-03T23:00", "Oder", "2024-03-03T23:30", 5.5, 1))
     assert pushed(found.build()) == "2024-03-03"
     assert found.online("2024-03-04T01:00", "Oder")["level_m"] == [5.5]
+
+
+def test_two_fillings_of_a_view_go_one_after_the_other(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    found, done, said = made(tmp_path), list[Run](), ""
+    assert found.build(DAYS[0], DAYS[1]).success
+    with file_turn(Path(found.house.locks) / "rivers.level_online.build.lock", "another") as turn:
+        assert turn.try_take()
+        second = threading.Thread(target=lambda: done.append(found.build()))
+        second.start()
+        for _ in range(600):
+            said += capfd.readouterr().err
+            if "Another build of 'rivers/level_online' is under way; this one waits" in said:
+                break
+            second.join(0.1)
+        assert "this one waits" in said
+        assert not done
+        assert found.online("2024-03-03T22:00", "Oder")["level_m"] == [None]
+    second.join(120)
+    assert done[0].success
+    assert found.online("2024-03-03T22:00", "Oder")["level_m"] == [24.0]
 
 
 def test_a_value_that_is_not_known_yet_is_not_online(tmp_path: Path) -> None:

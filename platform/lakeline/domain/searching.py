@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from dagster._core.definitions.data_version import DATA_VERSION_TAG
 
+from lakeline.domain.alone import alone
 from lakeline.domain.build import as_failure
 from lakeline.domain.challenge import Asked, judging_rows, rules_of, tried
 from lakeline.domain.champion import in_service, version_of
@@ -20,7 +21,7 @@ from lakeline.domain.recording import Outcome, record
 from lakeline.domain.results import skipped
 from lakeline.domain.search_assets import SearchPlan
 from lakeline.domain.selection import to_build
-from lakeline.domain.training import alone, take_effect
+from lakeline.domain.training import TRAINING, take_effect
 from lakeline.domain.training_config import SEED
 from lakeline.domain.training_progress import told_to
 from lakeline.lake.partitions import WHOLE
@@ -44,7 +45,7 @@ FOLDER = "searches"
 def build_search(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
     """Run a search asset; its version is the hash of its best settings."""
     plan: SearchPlan = node.extras["search"]
-    with as_failure(context), alone(context, plan.model):
+    with as_failure(context), alone(context, plan.model, TRAINING):
         house: Lakehouse = context.resources.lakehouse
         meter = Meter()
         seen = house.ledger.current(node.asset, [WHOLE])

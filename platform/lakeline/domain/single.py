@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from lakeline.domain.alone import alone
 from lakeline.domain.build import as_failure
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check
@@ -42,8 +43,11 @@ class Made:
 def build_single(
     context: dg.AssetExecutionContext, node: Node, make: "Callable[[Lakehouse], Made]"
 ) -> Iterator[Any]:
-    """Run the asset, unless the run asks only for what has changed and nothing has."""
-    with as_failure(context):
+    """Run the asset, unless the run asks only for what has changed and nothing has.
+
+    One run at a time: of two, the one that read first could end last, and the ledger would tell of what the other made.
+    """
+    with as_failure(context), alone(context, node, "build"):
         house: Lakehouse = context.resources.lakehouse
         meter = Meter()
         seen = house.ledger.current(node.asset, [WHOLE])

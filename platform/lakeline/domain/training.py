@@ -1,12 +1,11 @@
 """One run of a model asset: train on the past, judge on later days, and let the gate decide who serves."""
 
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from lakeline.domain.alone import alone
 from lakeline.domain.build import as_failure
 from lakeline.domain.challenge import Asked, build_of, register, settle, tried
 from lakeline.domain.champion import in_service
@@ -30,6 +29,10 @@ if TYPE_CHECKING:
     from lakeline.resource import Lakehouse
 
 
+TRAINING = "training"
+"""What goes one at a time: two would judge against the same champion, and the slower one would find that it has moved."""
+
+
 class NoChampionError(DomainError):
     """The first model is not worth serving."""
 
@@ -46,7 +49,7 @@ def build_model(
     """Run a model asset."""
     house: Lakehouse = context.resources.lakehouse
     waits = saying_what_waits(house.registry, node)
-    with as_failure(context), waits, alone(context, node):
+    with as_failure(context), waits, alone(context, node, TRAINING):
         meter = Meter()
         champion, held = in_service(house, node)
         is_asked = config != TrainingConfig()
@@ -75,20 +78,6 @@ def take_effect(
     settle(house, node, verdict, version, build, meter)
     Outbox.beside(house.registry.folder).settle(node.table, verdict.final.digest)
     return version
-
-
-@contextmanager
-def alone(context: dg.AssetExecutionContext, node: Node) -> Iterator[None]:
-    """Held by one training of a model at a time, over processes and machines; another one says that it waits, and waits.
-
-    Two at once would judge against the same champion, and the slower one would find that it has moved.
-    """
-    house: Lakehouse = context.resources.lakehouse
-    with house.lake.turn(f"{node.table}.training", uuid.uuid4().hex) as turn:
-        if not turn.try_take():
-            context.log.info("Another training of '%s' is under way; this one waits", node.asset)
-            turn.take()
-        yield
 
 
 def _asked(config: TrainingConfig, node: Node, champion: "RegisteredVersion | None") -> Asked:

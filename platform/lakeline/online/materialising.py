@@ -6,8 +6,8 @@ that it gave. Such an entity gets its newest row from the other partitions, whic
 as far as a newer row, or one within the time to live, can be; without one it is deleted.
 
 Every step may be repeated. A partition counts as in only once all that follows from it is written, so after a kill the
-next call does again what was not finished and ends in the same rows. Two calls for one view at once are not foreseen;
-pushes meanwhile are.
+next call does again what was not finished and ends in the same rows. Two calls for one view at once are not foreseen,
+and lakeline's asset lets one run at a time; pushes meanwhile are.
 """
 
 import datetime as dt
