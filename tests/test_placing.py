@@ -13,10 +13,11 @@ import dagster as dg
 import psutil
 import pytest
 
+from lakeline.compute import Compute
 from lakeline.compute.errors import WorkerLostError
 from lakeline.resource import Lakehouse
 from tests import placed_shop
-from tests.shop import FIRST, Run, published, run
+from tests.shop import FIRST, Run, new_domain, published, run, sales_asset
 
 ROOT = Path(__file__).parents[1]
 
@@ -199,3 +200,15 @@ def test_a_worker_whose_words_were_lost_has_built_nothing() -> None:
     context = dg.build_asset_context()
     with pytest.raises(WorkerLostError, match="ended without a result"):
         list(concluded(context, node, heard, {}, None))
+
+
+def test_an_asset_that_another_process_cannot_find_says_how_it_must_be_declared(
+    house: Lakehouse,
+) -> None:
+    hidden = sales_asset(new_domain("hidden"), compute=Compute(memory="1Gi"))
+    assert run([hidden], house, FIRST).error == (
+        "'hidden/sales' failed with UnfoundAssetError: The process that is to build 'hidden/sales' cannot find it in module "
+        "'tests.shop': importing it does not declare the asset. An asset with compute= must be declared when its module is "
+        "imported, not inside a function; one that lakeline makes, of a dbt model or beside a feature view, in the folder "
+        "of a domain that load_domain loads."
+    )

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from lakeline.collecting import importing
 from lakeline.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -169,12 +170,14 @@ def load(place: Place) -> Project:
     if root not in sys.path:  # First: another checkout may be among the installed packages.
         sys.path.insert(0, root)
     try:
-        module = importlib.import_module(place.module)
+        with importing():
+            module = importlib.import_module(place.module)
+            definitions = _definitions(place, module)
     except ModuleNotFoundError as error:
         if error.name is None or not place.module.startswith(error.name):
             raise
         raise NoDefinitionsError(place.module, place.root, "is not there") from error
-    return Project(place=place, definitions=_definitions(place, module))
+    return Project(place=place, definitions=definitions)
 
 
 def forget(place: Place, before: set[str]) -> None:

@@ -57,7 +57,8 @@ class UnfoundAssetError(ComputeError):
     def __init__(self, asset: str, module: str, why: str) -> None:
         super().__init__(
             f"The process that is to build '{asset}' cannot find it in module '{module}': {why}. "
-            "An asset with compute= must be declared when its module is imported, not inside a function."
+            "An asset with compute= must be declared when its module is imported, not inside a function; one that lakeline "
+            "makes, of a dbt model or beside a feature view, in the folder of a domain that load_domain loads."
         )
 
 

@@ -17,7 +17,9 @@ class Task:
 
     Attributes:
         asset: ``domain/name``.
-        module: Module that declares it.
+        module: Module of its function.
+        package: Folder of its domain, to be loaded where that module does not declare it, as with a dbt model; empty where
+            the domain was not loaded as a folder.
         file: Of that module, for one that cannot be imported by its name.
         run_id, tags: Of Dagster's run.
         partitions: First and last partition; None for an unpartitioned asset.
@@ -35,6 +37,7 @@ class Task:
     run_id: str
     tags: Mapping[str, str]
     placement: str
+    package: str = ""
     partitions: tuple[str, str] | None = None
     config: Mapping[str, Any] = field(default_factory=dict)
     resources: Mapping[str, str] | None = None

@@ -72,6 +72,7 @@ def task_of(context: dg.AssetExecutionContext, node: Node, **fields: Any) -> Tas
     return Task(
         asset=node.asset,
         module=_module_name(module),
+        package=node.extras.get("package", ""),
         file=str(Path(module.__file__).absolute()) if module and module.__file__ else "",
         run_id=context.run.run_id,
         tags=dict(context.run.tags),

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from dagster_pipes import open_dagster_pipes
 
+from lakeline.collecting import importing
 from lakeline.compute.errors import UnfoundAssetError
 from lakeline.compute.machine import gpu_names
 from lakeline.compute.processes import end_with_parent
 from lakeline.compute.task import Task, unpacked
 from lakeline.compute.usage import sampling
+from lakeline.domain.loading import load_domain
 from lakeline.domain.node import nodes
 from lakeline.domain.remote import Message, RemoteContext, failure_message, message_of
 from lakeline.meter import Meter
@@ -95,13 +97,16 @@ def _build(pipes: "PipesContext", task: Task) -> None:
 
 
 def _find(task: Task) -> "Node":
-    """What the domain knows of the asset, once its module is imported.
+    """What the domain knows of the asset, once the module of its function, or else its whole domain, is imported.
 
     Raises:
-        UnfoundAssetError: The module does not declare it.
+        UnfoundAssetError: Neither declares it.
     """
     try:
-        _import(task.module, Path(task.file) if task.file else None)
+        with importing():
+            _import(task.module, Path(task.file) if task.file else None)
+            if task.asset not in nodes() and task.package:
+                load_domain(importlib.import_module(task.package))
     except ModuleNotFoundError as error:
         raise UnfoundAssetError(task.asset, task.module, str(error)) from error
     found = nodes().get(task.asset)
