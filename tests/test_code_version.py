@@ -82,8 +82,13 @@ class Weigher:
     def most(self):
         return MOST_G
 
+    @functools.lru_cache
+    def least(self):
+        return LEAST_G
+
 
 MOST_G = 900
+LEAST_G = 1
 WEIGHER = Weigher(by=2)
 
 
@@ -136,6 +141,12 @@ def often(x):
     return x
 
 
+class Doubler:
+    @decorated(times=4)
+    def twice(self):
+        return self
+
+
 def make(offset):
     def inner(x):
         return x + offset
@@ -160,6 +171,7 @@ def build(x, y=1):
     return (
         total, even(x), helpers.doubled(x), LIMIT, NAMES, SPAN, RULES, POLICY, Scaler().scale(x), often(x), shifted(x),
         partly(), small(x), late(), y, IS_LATE, TYPES, CHECKS, Level.LOW.is_low(), WEIGHER.weigh(x), WITHIN, summed,
+        Doubler().twice(),
     )
 """
 LATE = """
@@ -238,6 +250,7 @@ OTHER = {
     "class attribute": ("step = 3", "step = 4"),
     "base class": ("return 1\n", "return 2\n"),
     "decorator of a called function": ("times=2", "times=3"),
+    "decorator of a method": ("times=4", "times=5"),
     "code of that decorator": ("* times", "+ times"),
     "closure": ("make(5)", "make(6)"),
     "bound argument": ("partial(plus_one, 4)", "partial(plus_one, 5)"),
@@ -250,6 +263,7 @@ OTHER = {
     "expression of a class": ("+ 1\n\n    def __init__", "+ 2\n\n    def __init__"),
     "state of an object": ("by=2", "by=3"),
     "method of an object": ("x * self.by", "x + self.by"),
+    "constant of a cached method": ("LEAST_G = 1", "LEAST_G = 2"),
     "constant of a cached property": ("MOST_G = 900", "MOST_G = 901"),
     "method of a dataclass": ("x > self.floor", "x >= self.floor"),
     "method of an enumeration": ("self.value < 2", "self.value <= 2"),

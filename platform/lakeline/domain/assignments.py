@@ -29,7 +29,7 @@ class Assignment:
 
     def statements(self) -> "Statements":
         """What gives it its value, outside of functions and classes."""
-        return _by_name(self.path, self.path.stat().st_mtime_ns).get(self.name, Statements())
+        return self._named().get(self.name, Statements())
 
     def origins(self, package: str) -> Iterator[tuple[str, str]]:
         """Modules, and names in them, that it may be imported from.
@@ -37,11 +37,14 @@ class Assignment:
         Args:
             package: Where relative imports begin.
         """
-        starred = _by_name(self.path, self.path.stat().st_mtime_ns).get("*", Statements())
+        starred = self._named().get("*", Statements())
         whole = [(level, module, self.name) for level, module, _ in starred.origins]
         for level, module, name in (*self.statements().origins, *whole):
             relative = "." * level + module
             yield (importlib.util.resolve_name(relative, package) if level else module), name
+
+    def _named(self) -> "dict[str, Statements]":
+        return _by_name(self.path, self.path.stat().st_mtime_ns) if self.path.exists() else {}
 
 
 @dataclass(slots=True)

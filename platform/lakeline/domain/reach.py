@@ -33,7 +33,7 @@ class Mention(NamedTuple):
     def assignment(self) -> Assignment | None:
         """Where it is given its value, if that is in a module of the project."""
         file = self.scope.get("__file__") if self.scope is not None else None
-        if self.scope is None or not is_project_file(file):
+        if self.scope is None or not str(file).endswith(".py") or not is_project_file(file):
             return None
         return Assignment(self.scope["__name__"], Path(str(file)), self.name.rpartition(".")[2])
 
@@ -44,7 +44,7 @@ def mentioned(thing: Any) -> Iterator[Mention]:
         yield from _of_assignment(thing)
     elif isinstance(thing, type):
         yield from _of_class(thing)
-        yield from _when_defined(thing, vars(sys.modules.get(thing.__module__, types)))
+        yield from _when_defined(thing, _names_in(thing.__module__))
     elif isinstance(thing, types.FunctionType):
         cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
         yield from (Mention(name, cell.cell_contents) for name, cell in cells if _is_filled(cell))
@@ -83,13 +83,18 @@ def _when_defined(thing: Code, scope: Scope) -> Iterator[Mention]:
 
 def _of_assignment(thing: Assignment) -> Iterator[Mention]:
     """What a module's statements mention that assign a name, and where a name that is imported comes from."""
-    scope = vars(sys.modules[thing.module])
+    scope = _names_in(thing.module)
     for chain in thing.statements().chains:
         yield from _followed(chain, scope)
     for origin, name in thing.origins(scope.get("__package__") or ""):
-        there = vars(sys.modules[origin]) if origin in sys.modules else {}
+        there = _names_in(origin)
         if name in there:
             yield Mention(name, there[name], there)
+
+
+def _names_in(module: str) -> Scope:
+    """What a module holds at present; nothing if it is not loaded, or not any more."""
+    return vars(sys.modules[module]) if module in sys.modules else {}
 
 
 def _followed(chain: Sequence[str], scope: Scope) -> Iterator[Mention]:
@@ -118,10 +123,15 @@ def _of_class(thing: type) -> Iterator[Mention]:
 
 
 def _function_of(member: Any) -> Any:
-    """The function behind a class's method, property or cached property; anything else is itself."""
-    for name in ("__func__", "fget", "func", "__wrapped__"):
-        member = getattr(member, name, member)
-    return member
+    """The function behind a class's method, property, cached property or cached method; anything else is itself."""
+    if isinstance(member, classmethod | staticmethod):
+        return member.__func__
+    if isinstance(member, property):
+        return member.fget
+    if isinstance(member, functools.cached_property):
+        return member.func
+    is_cached = isinstance(member, functools._lru_cache_wrapper)
+    return member.__wrapped__ if is_cached else member
 
 
 def _globals_of(code: types.CodeType, scope: Scope) -> Iterator[Mention]:

@@ -83,12 +83,12 @@ def _find(thing: Code) -> tuple[Path, int, Place] | None:
 
 
 def source_file(thing: Code) -> Path | None:
-    """The file that a function or class stands in; None for what was made from text."""
+    """The Python file that a function or class stands in; None for what was made from text, or compiled by others."""
     if isinstance(thing, types.FunctionType):
         path: str | None = thing.__code__.co_filename
     else:
         path = getattr(sys.modules.get(thing.__module__), "__file__", None)
-    return None if path is None or path.startswith("<") else Path(path)
+    return Path(path) if path is not None and path.endswith(".py") else None
 
 
 @functools.cache
