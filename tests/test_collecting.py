@@ -57,6 +57,24 @@ def test_an_import_that_fails_leaves_it_on() -> None:
     assert gc.isenabled()
 
 
+def test_at_the_end_all_is_taken_away() -> None:
+    code = """
+import os
+from lakeline.collecting import settle
+
+class Ring:
+    def __del__(self, write=os.write):
+        write(1, b"gone")
+
+ring = Ring()
+ring.me = ring
+settle()
+del ring
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "gone"
+
+
 def test_loading_a_project_settles_what_it_brought() -> None:
     code = "import gc; from lakeline.project import load_project; load_project(); print(gc.get_freeze_count(), gc.isenabled())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

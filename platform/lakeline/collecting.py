@@ -5,6 +5,7 @@ importing sets off several. Without them a command such as `lakeline status` tak
 Polars and PyIceberg 0.3 s less.
 """
 
+import atexit
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,8 @@ def settle() -> None:
     """Take what there is out of what the collector looks at, once in a process; what is not used any more goes as before."""
     if not gc.get_freeze_count():
         gc.freeze()
+        # Libraries such as torch's look at the end whether all that they made was taken away.
+        atexit.register(gc.unfreeze)
 
 
 @contextmanager
