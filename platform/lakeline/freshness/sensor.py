@@ -9,17 +9,13 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
-from lakeline.domain.health import pages_of
 from lakeline.domain.node import nodes_of
 from lakeline.freshness.budget import BUDGET, Budget
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node
     from lakeline.freshness.channels import Channel
-    from lakeline.freshness.graph import Graph
-    from lakeline.freshness.outside import Watch
-    from lakeline.freshness.reconciler import Reconciler
-    from lakeline.ledger import Ledger
+    from lakeline.freshness.ticking import Ticker
 
 INTERVAL_S = 30
 
@@ -47,17 +43,14 @@ def reconcile_sensor(
     """
     nodes = nodes_of(assets)
     if any(read.node.asset not in nodes for node in nodes.values() for read in node.reads):
-        _graph(nodes)  # which says what is missing
-    mine = [asset for asset in assets if asset.keys & {_key(name) for name in nodes}]
-    pages = pages_of(assets)
+        _refuse(nodes)
     sources = {node.extras["source_key"] for node in nodes.values() if node.source is not None}
-    checks = {asset.key: [spec.key for spec in asset.check_specs] for asset in mine}
-    held: list[tuple[Reconciler, Watch]] = []
+    held: list[Ticker] = []
 
     @dg.sensor(
         name=name,
         # Not target=: Dagster would make one job of it, and it refuses one over two calendars.
-        asset_selection=dg.AssetSelection.assets(*mine),
+        asset_selection=dg.AssetSelection.assets(*of_nodes(assets)),
         default_status=dg.DefaultSensorStatus.RUNNING
         if is_running
         else dg.DefaultSensorStatus.STOPPED,
@@ -67,46 +60,24 @@ def reconcile_sensor(
         description="Builds what is missing or was built from something that has changed since, and tells what is fresh.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        from lakeline.freshness import ticking
-        from lakeline.freshness.runs import in_flight
-
-        ledger = context.resources.lakehouse.ledger
-        now = getattr(context.resources, clock_key).clock.now()
         if not held:
-            # Not before: the graph, and what a table is to be, bring in all that it takes to decide and to write.
-            held.append(_deciding(nodes, ledger, budget))
-        reconciler, watch = held[0]
-        busy = {
-            asset
-            for run in in_flight(context.instance, reconciler.graph)
-            for asset in run.partitions
-        }
-        watch.look(context.resources.lakehouse.lake, ledger, now, busy=busy)
-        unread = ticking.observe_all(ledger, nodes, context.resources, now)
-        plan = ticking.tick(reconciler, context.instance, name, now)
-        ticking.tell(context.instance, reconciler, plan, channels, pages=pages)
-        requests = [ticking.request_of(run, name, checks) for run in plan.runs]
-        reason = None if requests else ticking.idle_reason(plan, unread)
-        return dg.SensorResult(run_requests=requests, skip_reason=reason)
+            # Not before: to decide, and to know what a table is to be, brings in all that it takes to write one.
+            from lakeline.freshness.ticking import Ticker
+
+            ledger = context.resources.lakehouse.ledger
+            held.append(Ticker(assets, ledger, cause=name, budget=budget, channels=channels))
+        return held[0].evaluate(context, getattr(context.resources, clock_key).clock.now())
 
     return sensor
 
 
-def _deciding(
-    nodes: "Mapping[str, Node]", ledger: "Ledger", budget: Budget | None
-) -> "tuple[Reconciler, Watch]":
-    from lakeline.freshness.outside import Watch
-    from lakeline.freshness.reconciler import Reconciler
-
-    targets = [node.target for node in nodes.values() if node.contract is not None]
-    return Reconciler(_graph(nodes), ledger, budget), Watch(targets)
+def of_nodes(assets: Sequence[dg.AssetsDefinition]) -> list[dg.AssetsDefinition]:
+    """Those of the assets that domains made, which the sensor keeps."""
+    return [asset for asset in assets if nodes_of([asset])]
 
 
-def _graph(nodes: "Mapping[str, Node]") -> "Graph":
+def _refuse(nodes: "Mapping[str, Node]") -> None:
+    """Say which asset reads something that is not among them."""
     from lakeline.freshness.declared import graph_of
 
-    return graph_of(nodes)
-
-
-def _key(asset: str) -> dg.AssetKey:
-    return dg.AssetKey(asset.split("/"))
+    graph_of(nodes)

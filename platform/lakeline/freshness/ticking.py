@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from lakeline.domain.health import pages_of, tell_pages
+from lakeline.domain.node import nodes_of
 from lakeline.freshness.alerts import announce
+from lakeline.freshness.budget import Budget
 from lakeline.freshness.check_states import budget_state, evaluation, states_of
 from lakeline.freshness.checks import CONSISTENT, FRESH
+from lakeline.freshness.declared import graph_of
 from lakeline.freshness.fresh import freshness
+from lakeline.freshness.outside import Watch
 from lakeline.freshness.plan_tags import tags_of
 from lakeline.freshness.reconciler import Reconciler
 from lakeline.freshness.runs import ended_badly, in_flight
+from lakeline.freshness.sensor import of_nodes
 from lakeline.freshness.sources import READABLE, observe
 from lakeline.ledger import State
 
@@ -24,6 +30,43 @@ if TYPE_CHECKING:
     from lakeline.ledger import Ledger, StateChange
 
 log = logging.getLogger(__name__)
+
+
+class Ticker:
+    """What the sensor holds on to between two ticks: the graph, what was decided on it, and what each table is to be."""
+
+    def __init__(
+        self,
+        assets: Sequence[dg.AssetsDefinition],
+        ledger: "Ledger",
+        *,
+        cause: str,
+        budget: Budget | None,
+        channels: "Sequence[Channel]",
+    ) -> None:
+        self._nodes = nodes_of(assets)
+        self._reconciler = Reconciler(graph_of(self._nodes), ledger, budget)
+        tables = [node.target for node in self._nodes.values() if node.contract is not None]
+        self._watch = Watch(tables)
+        self._checks = {
+            asset.key: [spec.key for spec in asset.check_specs] for asset in of_nodes(assets)
+        }
+        self._pages = pages_of(assets)
+        self._cause, self._channels = cause, channels
+
+    def evaluate(self, context: dg.SensorEvaluationContext, now: dt.datetime) -> dg.SensorResult:
+        """Look at the lake and the sources, decide, tell, and ask for runs."""
+        house, reconciler = context.resources.lakehouse, self._reconciler
+        under_way = in_flight(context.instance, reconciler.graph)
+        busy = {asset for run in under_way for asset in run.partitions}
+        self._watch.look(house.lake, house.ledger, now, busy=busy)
+        unread = observe_all(house.ledger, self._nodes, context.resources, now)
+        plan = tick(reconciler, context.instance, self._cause, now)
+        tell(context.instance, reconciler, plan, self._channels, pages=self._pages)
+        requests = [_request(run, self._cause, self._checks) for run in plan.runs]
+        return dg.SensorResult(
+            run_requests=requests, skip_reason=None if requests else _idle(plan, unread)
+        )
 
 
 def observe_all(
@@ -88,23 +131,14 @@ def tell(
     told = [*states, budget_state(plan)]
     changes = announce(reconciler.ledger, told, channels, now=plan.now, plan=plan, fresh=fresh)
     if pages:
-        from lakeline.domain.health import tell_pages
-
         wall = dt.datetime.now(dt.UTC)
         tell_pages(instance, reconciler.graph, reconciler.ledger, plan, pages=pages, states=states, wall=wall)  # fmt: skip
     return changes
 
 
-def request_of(
+def _request(
     run: "RunPlan", cause: str, checks: Mapping[dg.AssetKey, Sequence[dg.AssetCheckKey]]
 ) -> dg.RunRequest:
-    """A planned run as Dagster takes it.
-
-    Args:
-        run: What to build.
-        cause: Name of the sensor.
-        checks: Keys of the checks of each asset.
-    """
     keys = [dg.AssetKey(asset.split("/")) for asset in run.steps]
     return dg.RunRequest(
         asset_selection=keys,
@@ -113,8 +147,7 @@ def request_of(
     )
 
 
-def idle_reason(plan: "Plan", unread: Sequence[str]) -> str:
-    """Why a tick launches nothing."""
+def _idle(plan: "Plan", unread: Sequence[str]) -> str:
     said = list(_waiting(plan)) or ["Everything is as it should be."]
     return " ".join([*said, *unread])
 
