@@ -13,6 +13,7 @@ from lakeline.collecting import importing, settle
 
 @pytest.fixture(autouse=True)
 def as_before() -> Iterator[None]:
+    settle.cache_clear()
     yield
     gc.unfreeze()
     gc.enable()

@@ -6,27 +6,29 @@ Polars and PyIceberg 0.3 s less.
 """
 
 import atexit
+import functools
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
+@functools.cache
 def settle() -> None:
     """Take what there is out of what the collector looks at, once in a process; what is not used any more goes as before."""
-    if not gc.get_freeze_count():
-        gc.freeze()
-        # Libraries such as torch's look at the end whether all that they made was taken away.
-        atexit.register(gc.unfreeze)
+    gc.freeze()
+    # Libraries such as torch's look at the end whether all that they made was taken away.
+    atexit.register(gc.unfreeze)
 
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """For imports: nothing is collected inside, and what they brought is settled."""
-    was_on = gc.isenabled()
+    """For imports: nothing is collected inside, and what they brought is settled; not where the collector is off already."""
+    if not gc.isenabled():
+        yield
+        return
     gc.disable()
     try:
         yield
     finally:
         settle()
-        if was_on:
-            gc.enable()
+        gc.enable()

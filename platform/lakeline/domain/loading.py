@@ -4,7 +4,6 @@ import importlib
 import pkgutil
 from types import ModuleType
 
-from lakeline.collecting import settle
 from lakeline.domain.domain import Domain
 from lakeline.domain.node import nodes, nodes_of
 from lakeline.domain.retraining import require_triggers
@@ -31,7 +30,6 @@ def load_domain(package: ModuleType) -> Domain:
         NoDomainError: Its modules hold no domain, or several.
         TriggerError: A model watches a report that cannot tell it anything.
     """
-    settle()
     names = [found.name for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
     modules = [importlib.import_module(name) for name in names]
     values = [value for module in modules for value in vars(module).values()]

@@ -1,6 +1,5 @@
 """What a function or class leads to: the globals and closures it mentions, and the modules it imports when it runs."""
 
-import dis
 import functools
 import sys
 import types
@@ -9,10 +8,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lakeline.domain.assignments import Assignment
-from lakeline.domain.source import Code, asked_when_defined, imports, is_project_file, locate
+from lakeline.domain.source import Code, asked_when_defined, imports, is_project_file, locate, names
 
-_MEMBERS = {"LOAD_ATTR", "LOAD_METHOD"}
-_READS = {"LOAD_GLOBAL", "LOAD_NAME", *_MEMBERS}
 Scope = Mapping[str, Any]
 
 
@@ -51,8 +48,8 @@ def mentioned(thing: Any) -> Iterator[Mention]:
         defaults = (thing.__defaults__, thing.__kwdefaults__)
         yield from (Mention("(default)", value) for value in defaults if value)
         yield from _when_defined(thing, thing.__globals__)
-        for code in _codes(thing.__code__):
-            yield from _globals_of(code, thing.__globals__)
+        for chain in names(thing):
+            yield from _followed(chain, thing.__globals__)
 
 
 def run_imports(thing: Code) -> Iterator[str]:
@@ -132,39 +129,6 @@ def _function_of(member: Any) -> Any:
         return member.func
     is_cached = isinstance(member, functools._lru_cache_wrapper)
     return member.__wrapped__ if is_cached else member
-
-
-def _globals_of(code: types.CodeType, scope: Scope) -> Iterator[Mention]:
-    held: Any = None
-    path, home = "", scope
-    for is_member, name in _steps(code):
-        if not is_member and name in scope:
-            path, held, home = name, scope[name], scope
-        elif is_member and isinstance(held, types.ModuleType) and hasattr(held, name):
-            path, home, held = f"{path}.{name}", vars(held), getattr(held, name)
-        else:
-            held = None
-            continue
-        if not isinstance(held, types.ModuleType):
-            yield Mention(path, held, home)
-            held = None
-
-
-@functools.lru_cache(maxsize=4096)
-def _steps(code: types.CodeType) -> tuple[tuple[bool, str], ...]:
-    """The names that code loads, in order: whether each is a member of what came before, or stands alone."""
-    return tuple(
-        (step.opname in _MEMBERS, step.argval if step.opname in _READS else "")
-        for step in dis.get_instructions(code)
-    )
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    """A function's code and that of the functions, classes and comprehensions inside it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
 
 
 def _is_filled(cell: types.CellType) -> bool:
