@@ -266,8 +266,8 @@ def failed_checks(
 def _performance_failed(
     world: World, champion: Contender, promised: dict[str, float], now: dt.datetime
 ) -> list[str]:
-    from assets.flights.monitoring import RECENT_DAYS, TOLERANCE
-    from lakeline.monitoring.performance import brier_kept, calibration_kept, performance
+    from assets.flights.monitoring import RECENT_DAYS
+    from lakeline.monitoring.performance import Tolerance, brier_kept, calibration_kept, performance
 
     start = max(champion.learned_until, now - RECENT_DAYS * DAY)
     rows = world.known_at(now, start)
@@ -276,8 +276,8 @@ def _performance_failed(
     scores = champion.model.predict(rows.frame)
     found = performance(rows.labels(), scores, blocks=rows.frame[rows.at].dt.date())
     kept = {
-        "performance brier": brier_kept(found, promised, TOLERANCE),
-        "performance calibration": calibration_kept(found, promised, TOLERANCE),
+        "performance brier": brier_kept(found, promised, Tolerance()),
+        "performance calibration": calibration_kept(found, promised, Tolerance()),
     }
     return [name for name, one in kept.items() if not one.holds]
 

@@ -5,8 +5,9 @@ import pytest
 from sklearn import metrics as sk
 
 from lakeline.errors import EvaluationError
-from lakeline.models.comparison import METRICS, UnknownMetricError, compare
+from lakeline.models.comparison import compare
 from lakeline.models.evaluation import Ranking
+from lakeline.models.metrics import METRICS, UnknownMetricError
 
 DAYS, A_DAY = 20, 50
 ROWS = DAYS * A_DAY

@@ -1,18 +1,16 @@
 """Reports: whether what the model reads still looks as it did, and whether its scores still hold."""
 
+from typing import TYPE_CHECKING
+
 from assets.flights.clean import departures_clean
 from assets.flights.domain import flights
 from assets.flights.models import OBSERVED, delay_lightgbm, predictions, training_set
 from lakeline.domain import Check, Report, Table, latest
 from lakeline.models.training import TrainedModel
 from lakeline.monitoring.pages import note_html
-from lakeline.monitoring.performance import (
-    PerformanceReport,
-    Tolerance,
-    brier_kept,
-    calibration_kept,
-)
-from lakeline.monitoring.performance import performance as measure
+
+if TYPE_CHECKING:
+    from lakeline.monitoring.performance import PerformanceReport
 
 RECENT_DAYS = 30
 SEASONAL = (
@@ -25,7 +23,6 @@ SEASONAL = (
 )
 DRIFT_SHARE_LIMIT = 0.3
 AUC_FLOOR = 0.6
-TOLERANCE = Tolerance()
 CHECKS = ("auc", "brier", "calibration")
 KEY = ("event_ts", "carrier", "flight", "origin", "dest")
 
@@ -81,6 +78,7 @@ def performance(model: TrainedModel, scores: Table, departures: Table) -> Report
     import polars as pl
 
     from lakeline.monitoring.evidently_html import performance_html
+    from lakeline.monitoring.performance import performance as measure
 
     outcomes = departures.read(columns=[*KEY, "is_late"]).drop_nulls("is_late")
     scored = scores.read(columns=[*KEY, "decision_ts", "score"])
@@ -100,7 +98,7 @@ def performance(model: TrainedModel, scores: Table, departures: Table) -> Report
     )
 
 
-def _numbers(found: PerformanceReport) -> dict[str, float]:
+def _numbers(found: "PerformanceReport") -> dict[str, float]:
     return {
         "rows": found.metrics.rows,
         "days": found.blocks,
@@ -114,9 +112,12 @@ def _numbers(found: PerformanceReport) -> dict[str, float]:
     }
 
 
-def _checks(found: PerformanceReport, model: TrainedModel) -> tuple[Check, ...]:
-    brier = brier_kept(found, model.promised, TOLERANCE)
-    gap = calibration_kept(found, model.promised, TOLERANCE)
+def _checks(found: "PerformanceReport", model: TrainedModel) -> tuple[Check, ...]:
+    from lakeline.monitoring.performance import Tolerance, brier_kept, calibration_kept
+
+    tolerance = Tolerance()
+    brier = brier_kept(found, model.promised, tolerance)
+    gap = calibration_kept(found, model.promised, tolerance)
     return (
         Check(
             name="auc",

@@ -5,14 +5,12 @@
 
 import importlib.util
 from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from typing import NamedTuple
 
 from lakeline.domain.outline import Statements, outline
 
 
-@dataclass(frozen=True, slots=True)
-class Assignment:
+class Assignment(NamedTuple):
     """A name of a module.
 
     Attributes:
@@ -22,7 +20,7 @@ class Assignment:
     """
 
     module: str
-    path: Path
+    path: str
     name: str
 
     def statements(self) -> Statements:

@@ -11,7 +11,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from lakeline.domain.assignments import Assignment
 from lakeline.domain.description import Description, full_name
@@ -77,8 +77,7 @@ class CodeVersion:
         return self._digits
 
 
-@dataclass(frozen=True, slots=True)
-class _Said:
+class _Said(NamedTuple):
     """What a function, a class or an assignment says and leads to."""
 
     text: str
@@ -149,7 +148,7 @@ class _Walk:
     undecorated: frozenset[int] = frozenset()
     meanings: set[str] = field(default_factory=set)
     seen: dict[object, Thing] = field(default_factory=dict)
-    modules: set[Path] = field(default_factory=set)
+    modules: set[str] = field(default_factory=set)
 
     def follow(self, things: Iterable[Thing]) -> None:
         """Read things, and what they lead to."""
@@ -171,6 +170,6 @@ class _Walk:
             return
         self.modules.add(path)
         self.meanings.add(f"{module}: {module_meaning(path)}")
-        package = module if path.name == "__init__.py" else module.rpartition(".")[0]
+        package = module if Path(path).name == "__init__.py" else module.rpartition(".")[0]
         for further in module_imports(path, package):
             self._take_module(further)

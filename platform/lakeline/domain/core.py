@@ -1,6 +1,7 @@
 """What every decorator of a domain stands on: its name, its days, and how a declared node becomes one of its assets."""
 
 import difflib
+import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -58,8 +59,9 @@ class Daily:
     start: str
     until: str | None = None
 
+    @functools.cache  # noqa: B019 - there are as many as domains
     def definition(self) -> dg.DailyPartitionsDefinition:
-        """The partitions as Dagster takes them."""
+        """The partitions as Dagster takes them; one object, since making it costs as much as an asset's checks."""
         return dg.DailyPartitionsDefinition(self.start, end_date=self.until)
 
 

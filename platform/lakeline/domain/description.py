@@ -33,6 +33,9 @@ Plain = (
     | enum.Enum
 )
 
+_MOST = frozenset({types.NoneType, bool, int, float, str})
+"""Types of most values in a contract, known at once."""
+
 
 @dataclass(kw_only=True, slots=True)
 class Description:
@@ -51,6 +54,8 @@ class Description:
 
     def of(self, value: object) -> str:
         """Text that is equal for equal values."""
+        if type(value) in _MOST:
+            return repr(value)
         if isinstance(value, Plain):
             if isinstance(value, enum.Enum):
                 self._note(type(value))
@@ -84,9 +89,8 @@ class Description:
             return "(path)" if value.is_absolute() else repr(value.as_posix())
         if is_dataclass(value) and not isinstance(value, type):
             self._note(type(value))
-            return full_name(type(value)) + self.of(
-                {one.name: getattr(value, one.name) for one in fields(value)}
-            )
+            said = (f"{name!r}: {self.of(getattr(value, name))}" for name in _names_of(type(value)))
+            return f"{full_name(type(value))}{{{', '.join(said)}}}"
         return self._of_code(value)
 
     def _of_code(self, value: Any) -> str:
@@ -104,6 +108,12 @@ class Description:
     def _note(self, code: Code) -> None:
         if is_in_project(code) or id(code) in self.roots:
             self.code[id(code)] = code
+
+
+@functools.lru_cache(maxsize=512)
+def _names_of(dataclass_type: type) -> tuple[str, ...]:
+    """Names of a dataclass's fields; `fields` sorts them out anew for each of its objects."""
+    return tuple(one.name for one in fields(dataclass_type))
 
 
 def _wrapped(value: object) -> Any:

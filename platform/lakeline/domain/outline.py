@@ -67,7 +67,7 @@ class Outline(NamedTuple):
     assigned: dict[str, Statements]
 
 
-def outline(path: Path) -> Outline | None:
+def outline(path: str) -> Outline | None:
     """What a file says; None if it is not there."""
     try:
         made = os.stat(path).st_mtime_ns  # noqa: PTH116 - asked for each function of a project: twice as fast
@@ -82,9 +82,9 @@ def place_of(line: int, name: str) -> str:
 
 
 @functools.lru_cache(maxsize=512)
-def _outline(path: Path, _made: int) -> Outline:
-    source = path.read_bytes()
-    kept = Path(importlib.util.cache_from_source(str(path))).with_suffix(".outline")
+def _outline(path: str, _made: int) -> Outline:
+    source = Path(path).read_bytes()
+    kept = Path(importlib.util.cache_from_source(path)).with_suffix(".outline")
     key = hashlib.sha256(source + _reader()).hexdigest()
     found = _kept(kept, key)
     if found is None:
@@ -98,8 +98,9 @@ def _outline(path: Path, _made: int) -> Outline:
 
 @functools.cache
 def _reader() -> bytes:
-    """What read the file: what another release has kept is not taken."""
-    return Path(__file__).with_name("syntax.py").read_bytes()
+    """What reads a file: what another release has kept is not taken."""
+    here = Path(__file__)
+    return here.read_bytes() + here.with_name("syntax.py").read_bytes()
 
 
 def _kept(path: Path, key: str) -> Outline | None:

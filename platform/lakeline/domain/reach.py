@@ -4,7 +4,6 @@ import functools
 import sys
 import types
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from lakeline.domain.assignments import Assignment
@@ -32,7 +31,7 @@ class Mention(NamedTuple):
         file = self.scope.get("__file__") if self.scope is not None else None
         if self.scope is None or not str(file).endswith(".py") or not is_project_file(file):
             return None
-        return Assignment(self.scope["__name__"], Path(str(file)), self.name.rpartition(".")[2])
+        return Assignment(self.scope["__name__"], str(file), self.name.rpartition(".")[2])
 
 
 def mentioned(thing: Any) -> Iterator[Mention]:

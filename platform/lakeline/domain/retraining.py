@@ -14,7 +14,7 @@ from lakeline.domain.conventions import duration
 from lakeline.domain.node import Node, node_of
 from lakeline.errors import DomainError, names
 from lakeline.freshness.retraining import Retrain
-from lakeline.models.comparison import metric_named
+from lakeline.models.metrics import metric_named
 from lakeline.models.trial import GateRules
 
 Report = dg.AssetsDefinition | str

@@ -12,7 +12,7 @@ from lakeline.domain.core import Decorator, DomainCore
 from lakeline.domain.factory import Function
 from lakeline.domain.node import Node, node_of
 from lakeline.errors import DomainError
-from lakeline.models.comparison import metric_named
+from lakeline.models.metrics import metric_named
 from lakeline.models.space import Search, Space, dimensions
 
 

@@ -32,7 +32,7 @@ def meaning(thing: Code, *, is_decorated: bool = True) -> str:
     return piece.text if is_decorated else piece.bare
 
 
-def module_meaning(path: Path) -> str:
+def module_meaning(path: str) -> str:
     """What a module says, as a digest."""
     return _module(path).text
 
@@ -45,7 +45,7 @@ def imports(thing: Code) -> Iterator[str]:
         yield from _imports(piece, package)
 
 
-def module_imports(path: Path, package: str) -> Iterator[str]:
+def module_imports(path: str, package: str) -> Iterator[str]:
     """Dotted names that a module imports, wherever in it.
 
     Args:
@@ -82,7 +82,7 @@ def _piece(thing: Code) -> Piece | None:
     return found.pieces.get(place_of(thing.__code__.co_firstlineno, thing.__code__.co_name))
 
 
-def _module(path: Path) -> Piece:
+def _module(path: str) -> Piece:
     found = outline(path)
     return found.pieces[MODULE] if found is not None else Piece(text="", bare="")
 
@@ -95,17 +95,17 @@ def _imports(piece: Piece, package: str) -> Iterator[str]:
             yield f"{base}.{name}"
 
 
-def source_file(thing: Code) -> Path | None:
+def source_file(thing: Code) -> str | None:
     """The Python file that a function or class stands in; None for what was made from text, or compiled by others."""
     if isinstance(thing, types.FunctionType):
         path: str | None = thing.__code__.co_filename
     else:
         path = getattr(sys.modules.get(thing.__module__), "__file__", None)
-    return Path(path) if path is not None and path.endswith(".py") else None
+    return path if path is not None and path.endswith(".py") else None
 
 
 @functools.cache
-def locate(module: str) -> Path | None:
+def locate(module: str) -> str | None:
     """The file of a module of the project; None for a module of an installed package, or for no module."""
     places: list[str] | None = None
     origin: str | None = None
@@ -116,7 +116,7 @@ def locate(module: str) -> Path | None:
             return None
         places, origin = list(spec.submodule_search_locations or ()), spec.origin
     is_ours = origin is not None and origin.endswith(".py") and is_project_file(origin)
-    return Path(str(origin)) if is_ours else None
+    return origin if is_ours else None
 
 
 @functools.cache

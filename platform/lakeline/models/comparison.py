@@ -4,51 +4,17 @@ Rows of one day share their weather and their delays, so that resamples draw who
 the same draw (a paired block bootstrap): what makes a day hard for both cancels. Shapes: N rows, B days, R resamples.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from lakeline.errors import EvaluationError, names
-from lakeline.models.evaluation import (
-    Ranking,
-    log_losses,
-    require_comparable,
-)
+from lakeline.models.evaluation import require_comparable
+from lakeline.models.metrics import LEVEL, metric_named
 
 if TYPE_CHECKING:
-    import numpy as np
     import numpy.typing as npt
     import polars as pl
 
-    Floats = npt.NDArray[np.float64]
-    Measure = Callable[[Floats, Floats], Callable[[Floats], float]]
-    """Labels and scores in, a function of how often each row counts out."""
-
 RESAMPLES = 1000
-LEVEL = 0.95
-
-
-class UnknownMetricError(EvaluationError):
-    """A model is to be judged by a metric that nobody can compute."""
-
-    def __init__(self, metric: str) -> None:
-        self.metric = metric
-        super().__init__(f"there is no metric '{metric}'. Use one of {names(sorted(METRICS))}")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Metric:
-    """One way to judge scores.
-
-    Attributes:
-        is_higher_better: Whether a larger value is a better model.
-        measure: Prepares labels and scores, so that many resamples of them are cheap.
-    """
-
-    name: str
-    is_higher_better: bool
-    measure: "Measure"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,17 +98,6 @@ def compare(
     )
 
 
-def metric_named(name: str) -> Metric:
-    """One of ``METRICS``.
-
-    Raises:
-        UnknownMetricError: There is none of the name.
-    """
-    if name not in METRICS:
-        raise UnknownMetricError(name)
-    return METRICS[name]
-
-
 def _interval(drawn: list[float], level: float) -> tuple[float, float]:
     import numpy as np
 
@@ -153,43 +108,3 @@ def _interval(drawn: list[float], level: float) -> tuple[float, float]:
     tail = (1 - level) / 2
     low, high = np.quantile(usable, [tail, 1 - tail])
     return float(low), float(high)
-
-
-def _auc(labels_N: "Floats", scores_N: "Floats") -> "Callable[[Floats], float]":
-    return Ranking.of(labels_N, scores_N).auc
-
-
-def _average_precision(labels_N: "Floats", scores_N: "Floats") -> "Callable[[Floats], float]":
-    return Ranking.of(labels_N, scores_N).average_precision
-
-
-def _brier(labels_N: "Floats", scores_N: "Floats") -> "Callable[[Floats], float]":
-    return _mean((scores_N - labels_N) ** 2)
-
-
-def _log_loss(labels_N: "Floats", scores_N: "Floats") -> "Callable[[Floats], float]":
-    return _mean(log_losses(labels_N, scores_N))
-
-
-def _calibration_gap(labels_N: "Floats", scores_N: "Floats") -> "Callable[[Floats], float]":
-    mean = _mean(scores_N - labels_N)
-    return lambda often_N: abs(mean(often_N))
-
-
-def _mean(values_N: "Floats") -> "Callable[[Floats], float]":
-    return lambda often_N: float(often_N @ values_N) / float(often_N.sum())
-
-
-METRICS: Mapping[str, Metric] = MappingProxyType(
-    {
-        name: Metric(name=name, is_higher_better=higher, measure=measure)
-        for name, higher, measure in (
-            ("auc", True, _auc),
-            ("average_precision", True, _average_precision),
-            ("brier", False, _brier),
-            ("calibration_gap", False, _calibration_gap),
-            ("log_loss", False, _log_loss),
-        )
-    }
-)
-"""Metrics that a gate may compare by, under the names of `lakeline.models.evaluation.Metrics`; the gap counts without its sign."""

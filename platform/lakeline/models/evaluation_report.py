@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import ModelError
 from lakeline.models.calibration import Calibration, CalibrationBin, calibrate
-from lakeline.models.comparison import LEVEL, RESAMPLES
+from lakeline.models.comparison import RESAMPLES
 from lakeline.models.evaluation import Metrics
 from lakeline.models.intervals import Draws, metric_intervals
+from lakeline.models.metrics import LEVEL
 from lakeline.models.slices import Slice, slice_rows
 from lakeline.models.thresholds import Costs, Threshold, cheapest, threshold_table
 from lakeline.monitoring.performance import Interval

@@ -16,7 +16,8 @@ from lakeline.errors import (
     FeatureTypeError,
     ModelError,
 )
-from lakeline.models.comparison import Comparison, compare, metric_named
+from lakeline.models.comparison import Comparison, compare
+from lakeline.models.metrics import metric_named
 from lakeline.models.registry import CHAMPION
 from lakeline.models.trial import GateRules
 

@@ -12,8 +12,9 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lakeline.errors import EvaluationError
-from lakeline.models.comparison import LEVEL, RESAMPLES
+from lakeline.models.comparison import RESAMPLES
 from lakeline.models.evaluation import evaluate, log_losses, require_comparable
+from lakeline.models.metrics import LEVEL
 from lakeline.monitoring.performance import Interval
 
 if TYPE_CHECKING:

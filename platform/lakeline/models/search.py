@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import DomainError, MissingExtraError
-from lakeline.models.comparison import metric_named
+from lakeline.models.metrics import metric_named
 from lakeline.models.space import Search
 from lakeline.models.trial import Learning, NothingToLearnError, learn_until
 

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from lakeline.models.comparison import metric_named
 from lakeline.models.evaluation_plots import BAD, LINE, QUIET, svg, text
 from lakeline.models.evaluation_tables import Grid
+from lakeline.models.metrics import metric_named
 from lakeline.models.search import FINISHED, PRUNED
 
 if TYPE_CHECKING:

@@ -66,7 +66,7 @@ class Search:
         dimensions: What is searched.
         trials: How many, at most.
         seconds: How long, over all its runs; a trial under way is ended first.
-        metric: One of `lakeline.models.comparison.METRICS`.
+        metric: One of `lakeline.models.metrics.METRICS`.
         seed: Of the settings and of every training.
         is_pruning: Whether a trial ends early that is behind the median of the others on the folds so far.
     """

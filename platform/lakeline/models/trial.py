@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lakeline.errors import DomainError
-from lakeline.models.comparison import LEVEL
+from lakeline.models.metrics import LEVEL
 from lakeline.models.training import TrainingSet
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class GateRules:
     """How challengers are judged.
 
     Attributes:
-        metric: What is compared, one of `lakeline.models.comparison.METRICS`.
+        metric: What is compared, one of `lakeline.models.metrics.METRICS`.
         days: Newest labelled days that are compared on, at most.
         min_days: With fewer days outside both training windows nothing can be told, and the champion stays.
         level: Confidence of the interval, which has equal tails.

@@ -2,16 +2,15 @@
 
 from typing import TYPE_CHECKING
 
-from lakeline.models.surroundings import surroundings
 from lakeline.neural.errors import require_torch
-from lakeline.neural.model import NetworkModel
 from lakeline.neural.plan import Plan
 
 if TYPE_CHECKING:
     from lakeline.models.rows import Rows
+    from lakeline.neural.model import NetworkModel
 
 
-def train_network(train: "Rows", plan: Plan, *, name: str = "network") -> NetworkModel:
+def train_network(train: "Rows", plan: Plan, *, name: str = "network") -> "NetworkModel":
     """A network for the label of ``train``; on a CPU equal arguments give equal bytes, however often it was interrupted.
 
     Checkpoints, reports and the device come from the `lakeline.models.surroundings` of the call.
@@ -30,6 +29,8 @@ def train_network(train: "Rows", plan: Plan, *, name: str = "network") -> Networ
         DeviceError: The surroundings ask for a device that is not there.
         ProcessesError: The plan asks for several processes, and one of them failed.
     """
+    from lakeline.models.surroundings import surroundings
+
     require_torch("Training a network")
     rows = train.in_memory() if train.count <= plan.memory_rows else train
     if plan.processes > 1:
