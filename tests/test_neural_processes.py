@@ -11,6 +11,7 @@ from tempfile import gettempdir
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from lakeline.models.surroundings import surrounded
@@ -116,6 +117,17 @@ def test_nothing_is_left_when_whoever_started_them_is_killed(started: Any, how: 
     assert len(ours()) >= 2
     assert scratches() - folders
     running.send_signal(how)
+    running.wait(PATIENCE_S)
+    wait_until(lambda: not ours())
+    wait_until(lambda: scratches() <= folders)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
+def test_processes_end_even_if_the_one_that_started_them_does_not_answer(started: Any):
+    running, ours, folders = started
+    (torchrun,) = psutil.Process(running.pid).children()
+    torchrun.suspend()
+    running.send_signal(signal.SIGINT)
     running.wait(PATIENCE_S)
     wait_until(lambda: not ours())
     wait_until(lambda: scratches() <= folders)
