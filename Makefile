@@ -13,6 +13,7 @@ DEV := .venv/.dev.stamp
 RIVALS := .rivals/.stamp
 MLFLOW_SERVER := .mlflow-server/.stamp
 EXTRAS := aws kafka kubernetes postgres recommender redis search serving spark torch
+WORKERS ?= 2
 FROM ?= 2013-07-01
 TO ?= 2013-07-31
 
@@ -38,8 +39,8 @@ backfill: $(BASE) ## Build the days FROM=2013-07-01 TO=2013-07-31
 ui: $(BASE) ## The Dagster UI on what is there
 	$(BIN)/lakeline ui $(ARGS)
 
-test: $(DEV) ## The tests that need no server
-	$(BIN)/python -m pytest $(ARGS)
+test: $(DEV) ## The tests that need no server, on WORKERS=2 processes
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-services: $(DEV) $(MLFLOW_SERVER) postgresql redis chromium ## The tests on real servers, which they start and end; nothing is skipped
 	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m "services or browser" $(ARGS)

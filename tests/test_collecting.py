@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from lakeline.collecting import importing, settle
+from tests.flights_state import require_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -77,6 +78,7 @@ del ring
 
 
 def test_loading_a_project_settles_what_it_brought() -> None:
+    require_manifest()
     code = "import gc; from lakeline.project import load_project; load_project(); print(gc.get_freeze_count(), gc.isenabled())"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     count, is_on = done.stdout.split()

@@ -13,7 +13,13 @@ from lakeline.contract.dbt import source_yaml
 from lakeline.dbt.asset import ParentsError
 from lakeline.dbt.invoke import ProjectError, parse
 from lakeline.dbt.lineage import column_lineage
-from lakeline.dbt.manifest import ManifestMissingError, UnknownModelError, read_model, unparsed
+from lakeline.dbt.manifest import (
+    ManifestMissingError,
+    UnknownModelError,
+    manifest_path,
+    read_model,
+    unparsed,
+)
 from lakeline.domain import Domain
 from lakeline.domain.node import node_of, nodes
 from lakeline.resource import Lakehouse
@@ -105,6 +111,16 @@ def test_a_missing_manifest_is_named_with_the_command_that_makes_it(project: Pat
     assert (
         str(caught.value) == "dbt's manifest of till/ is missing. Make it with: lakeline dbt parse"
     )
+
+
+def test_whoever_reads_the_manifest_while_it_is_made_finds_a_whole_one(project: Path) -> None:
+    before = manifest_path(project).read_text()
+    with manifest_path(project).open() as reading:
+        (project / "models/shop/totals.sql").write_text(f"{TOTALS}-- more\n")
+        parse(project)
+        assert reading.read() == before
+    assert manifest_path(project).read_text() != before
+    assert [one.name for one in (project / "target").iterdir() if one.is_dir()] == []
 
 
 def test_an_old_manifest_is_named_with_what_is_newer(project: Path) -> None:

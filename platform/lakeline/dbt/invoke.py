@@ -4,9 +4,10 @@ A `dbt build` of its own process spends 8 CPU seconds on importing and parsing f
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 START, END = "LAKELINE_START", "LAKELINE_END"
 """Environment of a dbt run: the window. Not dbt's variables: when those change, dbt parses everything again."""
+PARSED = "partial_parse.msgpack"
+"""The project as dbt keeps it for its own next run."""
 
 
 class DbtFailedError(DomainError):
@@ -42,16 +45,27 @@ class ProjectError(DomainError):
 
 
 def parse(project: Path) -> Path:
-    """Make the project's manifest, and give its path.
+    """Make the project's manifest, and give its path; whoever reads it meanwhile finds a whole one, the old or the new.
 
     Raises:
         ProjectError: It does not parse.
     """
-    result = _runner(None).invoke(["--quiet", "parse", *_places(project, project / "target")])
-    if not result.success:
-        raise ProjectError(project, str(result.exception))
     path = manifest_path(project)
-    path.touch()  # dbt leaves the file as it is when nothing changed
+    kept = (path.with_name(PARSED), path)
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".parse-", dir=path.parent) as folder:
+        for file in kept:
+            with suppress(FileNotFoundError):
+                shutil.copy(
+                    file, folder
+                )  # dbt reads again what has changed, and writes nothing where that is nothing
+        result = _runner(None).invoke(["--quiet", "parse", *_places(project, Path(folder))])
+        if not result.success:
+            raise ProjectError(project, str(result.exception))
+        for file in kept:
+            made = Path(folder, file.name)
+            made.touch()
+            made.replace(file)
     return path
 
 
@@ -117,11 +131,11 @@ def _forget_session() -> None:
 
 @lru_cache(maxsize=2)
 def _manifest(project: Path, _made: int) -> "Manifest":
-    """The parsed project as dbt keeps it for its own next run; manifest.json lacks the arguments of tests."""
+    """The parsed project; manifest.json lacks the arguments of tests."""
     from dbt.contracts.graph.manifest import Manifest
 
     read_manifest(project)  # refuses an old one
-    manifest = Manifest.from_msgpack((project / "target" / "partial_parse.msgpack").read_bytes())
+    manifest = Manifest.from_msgpack(manifest_path(project).with_name(PARSED).read_bytes())
     manifest.build_parent_and_child_maps()  # type: ignore[no-untyped-call]
     return manifest
 
