@@ -43,7 +43,7 @@ test: $(DEV) ## The tests that need no server, on WORKERS=2 processes
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 test-services: $(DEV) $(MLFLOW_SERVER) postgresql redis chromium ## The tests on real servers, which they start and end; nothing is skipped
-	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m "services or browser" $(ARGS)
+	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "services or browser" $(ARGS)
 
 test-kubernetes: $(DEV) .venv/.kubernetes.stamp postgresql kubernetes-control-plane ## The tests on a Kubernetes cluster of this machine, which they start and end
 	LAKELINE_REQUIRE_SERVICES=1 $(BIN)/python -m pytest -m kubernetes $(ARGS)
