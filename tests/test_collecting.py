@@ -1,15 +1,19 @@
 """What a process imports is taken out of what Python's collector looks at, and the collector goes on with the rest."""
 
 import gc
+import os
 import subprocess
 import sys
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from lakeline.collecting import importing, settle
 from tests.flights_state import require_manifest
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +84,11 @@ del ring
 def test_loading_a_project_settles_what_it_brought() -> None:
     require_manifest()
     code = "import gc; from lakeline.project import load_project; load_project(); print(gc.get_freeze_count(), gc.isenabled())"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    env = {key: value for key, value in os.environ.items() if not key.startswith("LAKELINE_")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr
     count, is_on = done.stdout.split()
     assert int(count) > 50_000
     assert is_on == "True"

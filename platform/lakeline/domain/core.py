@@ -61,7 +61,7 @@ class Daily:
 
     @functools.cache  # noqa: B019 - there are as many as domains
     def definition(self) -> dg.DailyPartitionsDefinition:
-        """The partitions as Dagster takes them; one object, since making it costs as much as an asset's checks."""
+        """The partitions as Dagster takes them, one object for all assets."""
         return dg.DailyPartitionsDefinition(self.start, end_date=self.until)
 
 

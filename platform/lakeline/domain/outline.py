@@ -81,7 +81,7 @@ def place_of(line: int, name: str) -> str:
     return f"{line}:{name}"
 
 
-@functools.lru_cache(maxsize=512)
+@functools.lru_cache(maxsize=4096)
 def _outline(path: str, _made: int) -> Outline:
     source = Path(path).read_bytes()
     kept = Path(importlib.util.cache_from_source(path)).with_suffix(".outline")
