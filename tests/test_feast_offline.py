@@ -568,12 +568,15 @@ materialization:
 """
 
 
-def test_a_repository_written_by_hand_works_from_apply_to_online(tmp_path: Path, lake: Lake):
+def test_a_repository_written_by_hand_works_from_apply_to_online(
+    tmp_path: Path, lake: Lake, monkeypatch: pytest.MonkeyPatch
+):
     from click.testing import CliRunner
     from feast.cli.cli import cli
 
     (tmp_path / "feature_store.yaml").write_text(SETTINGS)
     (tmp_path / "repository.py").write_text(REPOSITORY)
+    monkeypatch.chdir(tmp_path)  # where Feast's command goes too, and stays
     done = CliRunner().invoke(cli, ["-c", str(tmp_path), "apply"], catch_exceptions=False)
     assert "Created feature view stats" in done.output
     made = FeatureStore(repo_path=str(tmp_path))
