@@ -51,21 +51,20 @@ def parse(project: Path) -> Path:
         ProjectError: It does not parse.
     """
     path = manifest_path(project)
-    kept = (path.with_name(PARSED), path)
+    parsed = path.with_name(PARSED)
     path.parent.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".parse-", dir=path.parent) as folder:
-        for file in kept:
+        # From both dbt tells what has changed; where that is nothing, it writes neither.
+        for file in (parsed, path):
             with suppress(FileNotFoundError):
-                shutil.copy(
-                    file, folder
-                )  # dbt reads again what has changed, and writes nothing where that is nothing
+                shutil.copy(file, folder)
         result = _runner(None).invoke(["--quiet", "parse", *_places(project, Path(folder))])
         if not result.success:
             raise ProjectError(project, str(result.exception))
-        for file in kept:
-            made = Path(folder, file.name)
-            made.touch()
-            made.replace(file)
+        made = Path(folder, path.name)
+        made.touch()
+        Path(folder, PARSED).replace(parsed)
+        made.replace(path)
     return path
 
 

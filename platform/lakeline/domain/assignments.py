@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from lakeline.domain.outline import Statements, outline
 
+NOTHING = Statements([], [], [])
+
 
 class Assignment(NamedTuple):
     """A name of a module.
@@ -25,7 +27,7 @@ class Assignment(NamedTuple):
 
     def statements(self) -> Statements:
         """What gives it its value, outside of functions and classes."""
-        return self._named().get(self.name, Statements())
+        return self._named().get(self.name, NOTHING)
 
     def origins(self, package: str) -> Iterator[tuple[str, str]]:
         """Modules, and names in them, that it may be imported from.
@@ -33,7 +35,7 @@ class Assignment(NamedTuple):
         Args:
             package: Where relative imports begin.
         """
-        starred = self._named().get("*", Statements())
+        starred = self._named().get("*", NOTHING)
         whole = [(level, module, self.name) for level, module, _ in starred.origins]
         for level, module, name in (*self.statements().origins, *whole):
             relative = "." * level + module

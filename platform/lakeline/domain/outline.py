@@ -49,9 +49,9 @@ class Statements(NamedTuple):
         origins: Where the name may be imported from.
     """
 
-    text: Sequence[str] = ()
-    chains: Sequence[Chain] = ()
-    origins: Sequence[Origin] = ()
+    text: list[str]
+    chains: list[Chain]
+    origins: list[Origin]
 
 
 class Outline(NamedTuple):

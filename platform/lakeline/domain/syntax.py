@@ -9,7 +9,6 @@ import types
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from lakeline.domain.outline import MODULE, Chain, Origin, Outline, Piece, Statements, place_of
 
@@ -137,7 +136,7 @@ def _lambdas(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 
 def _assigned(tree: ast.AST) -> dict[str, Statements]:
-    found: defaultdict[str, _Given] = defaultdict(lambda: _Given([], [], []))
+    found: defaultdict[str, Statements] = defaultdict(lambda: Statements([], [], []))
     waiting = [tree]
     while waiting:
         for node in _statements(waiting.pop()):
@@ -150,13 +149,7 @@ def _assigned(tree: ast.AST) -> dict[str, Statements]:
                     found[name].text.append(_digest(node))
                     found[name].chains.extend(_chains(node))
                 waiting.append(node)
-    return {name: Statements(*given) for name, given in found.items()}
-
-
-class _Given(NamedTuple):
-    text: list[str]
-    chains: list[Chain]
-    origins: list[Origin]
+    return dict(found)
 
 
 def _bound(node: ast.AST) -> list[str]:

@@ -1,4 +1,4 @@
-"""Metrics that models are judged by; they are named in declarations, and computed elsewhere."""
+"""Metrics that models are judged by, under the names that declarations use; light, since declarations load them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
