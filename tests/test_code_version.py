@@ -217,7 +217,7 @@ def version(folder: Path, monkeypatch: pytest.MonkeyPatch, **changes: tuple[str,
 def _forget() -> None:
     from lakeline.domain import source
 
-    source.locate.cache_clear()
+    source.spec_of.cache_clear()
 
 
 SAME = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lakeline.errors import EvaluationError
+from lakeline.models.choosing import greedy, softmax
 from lakeline.models.off_policy import (
     ESTIMATORS,
     FEWEST_REWARDED,
@@ -15,8 +16,6 @@ from lakeline.models.off_policy import (
     contrast,
     effective_rows,
     evaluate_policies,
-    greedy,
-    softmax,
 )
 
 ACTIONS = 4

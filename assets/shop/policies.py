@@ -14,7 +14,7 @@ from assets.shop.models import FEATURES, POPULARITY, two_tower
 from assets.shop.raw import affinities, items
 from lakeline.compute import Compute
 from lakeline.domain import Features, Table
-from lakeline.models.off_policy import greedy, softmax
+from lakeline.models.choosing import greedy, softmax
 from lakeline.models.training import TrainedModel
 from lakeline.window import Window
 

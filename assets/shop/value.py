@@ -6,26 +6,18 @@ from typing import TYPE_CHECKING
 
 from assets.shop.files import KEY
 from assets.shop.policies import POLICIES, RECOMMENDERS
-from lakeline.models.off_policy import (
-    ESTIMATORS,
-    RESAMPLES,
-    Contrast,
-    Logged,
-    Policy,
-    Value,
-    contrast,
-    evaluate_policies,
-    weights,
-)
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from lakeline.models.off_policy import Contrast, Logged, Policy, Value
 
 LOGGING = {"logged_random": "random", "logged_bts": "bts"}
 """The logging policies themselves, each told by its own rows alone: what it gave on the other's is not logged."""
 RIVALS = ("popularity_greedy", "popularity_softmax", "uniform", "logged_bts")
 DECIDING = "dr"
 """Estimator whose intervals decide: it takes from the model what the few clicks cannot say."""
+RESAMPLES = 2000
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,8 +33,8 @@ class PolicyValues:
         days, rows, clicks: What was logged.
     """
 
-    values: Mapping[str, Mapping[str, Value]]
-    contrasts: tuple[Contrast, ...]
+    values: "Mapping[str, Mapping[str, Value]]"
+    contrasts: "tuple[Contrast, ...]"
     weight_errors: Mapping[str, float]
     from_chance: Mapping[str, float]
     days: tuple[str, ...]
@@ -50,11 +42,11 @@ class PolicyValues:
     clicks: int
 
     @property
-    def worse(self) -> tuple[Contrast, ...]:
+    def worse(self) -> "tuple[Contrast, ...]":
         """The contrasts that a recommender lost beyond its interval."""
         return tuple(one for one in self.contrasts if one.verdict == "worse")
 
-    def of(self, policy: str, estimator: str = DECIDING) -> Value:
+    def of(self, policy: str, estimator: str = DECIDING) -> "Value":
         """One estimate."""
         return self.values[estimator][policy]
 
@@ -80,6 +72,8 @@ def policy_values(
         EvaluationError: There are no rows.
     """
     import polars as pl
+
+    from lakeline.models.off_policy import ESTIMATORS, Logged, contrast, evaluate_policies
 
     rows = impressions.drop_nulls("is_clicked").sort(KEY)
     logged = Logged(
@@ -107,8 +101,10 @@ def policy_values(
     )
 
 
-def _asked(choices: "pl.DataFrame", rows: "pl.DataFrame") -> Iterator[Policy]:
+def _asked(choices: "pl.DataFrame", rows: "pl.DataFrame") -> "Iterator[Policy]":
     import polars as pl
+
+    from lakeline.models.off_policy import Policy
 
     for name in POLICIES:
         of_policy = choices.filter(pl.col("policy") == name)
@@ -121,9 +117,11 @@ def _asked(choices: "pl.DataFrame", rows: "pl.DataFrame") -> Iterator[Policy]:
         )
 
 
-def _logging(logged: Logged) -> Iterator[Policy]:
+def _logging(logged: "Logged") -> "Iterator[Policy]":
     """The loggers as policies: all weights are 1 on their own rows, and every estimator is the share of clicks."""
     import numpy as np
+
+    from lakeline.models.off_policy import Policy
 
     nothing_N = np.zeros(len(logged.rewards_N))
     for name, log in LOGGING.items():
@@ -131,8 +129,10 @@ def _logging(logged: Logged) -> Iterator[Policy]:
         yield Policy(name=name, probability_N=own_N, expected_N=nothing_N, predicted_N=nothing_N)
 
 
-def _weight_errors(logged: Logged, policies: Sequence[Policy]) -> Iterator[tuple[str, float]]:
+def _weight_errors(logged: "Logged", policies: "Sequence[Policy]") -> Iterator[tuple[str, float]]:
     import numpy as np
+
+    from lakeline.models.off_policy import weights
 
     for policy in policies:
         weight_N = weights(logged, policy)
@@ -143,9 +143,11 @@ def _weight_errors(logged: Logged, policies: Sequence[Policy]) -> Iterator[tuple
                 yield f"{policy.name} on {log}", float((own.mean() - 1) / error)
 
 
-def _from_chance(logged: Logged, policies: Sequence[Policy]) -> Iterator[tuple[str, float]]:
+def _from_chance(logged: "Logged", policies: "Sequence[Policy]") -> Iterator[tuple[str, float]]:
     """Half the mean distance of the weights from 1 where each item was shown alike."""
     import numpy as np
+
+    from lakeline.models.off_policy import weights
 
     is_uniform_N = logged.loggers_N == LOGGING["logged_random"]
     for policy in policies:

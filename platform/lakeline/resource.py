@@ -52,7 +52,7 @@ class Lakehouse(dg.ConfigurableResource["Lakehouse"]):
     )
     pods: Pods = Field(default_factory=Pods, description="The pods that assets are built in")
     catalog_properties: dict[str, str] = Field(
-        default_factory=dict,
+        default={},
         description="More properties of the catalog and its files, such as s3.endpoint",
     )
 

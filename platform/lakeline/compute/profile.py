@@ -23,20 +23,20 @@ class Pods(dg.Config):
         default="", description="Service account of the pods; empty: the launching pod's"
     )
     env_from: list[str] = Field(
-        default_factory=list,
+        default=[],
         description="configmap/NAME and secret/NAME whose entries the pods have as environment",
     )
     gpu_resource: str = Field(
         default="nvidia.com/gpu", description="Name of GPUs among a node's resources"
     )
     gpu_tolerations: list[str] = Field(
-        default_factory=lambda: ["nvidia.com/gpu:NoSchedule"], description="Taints of GPU nodes"
+        default=["nvidia.com/gpu:NoSchedule"], description="Taints of GPU nodes"
     )
     spot_selector: dict[str, str] = Field(
-        default_factory=dict, description="Labels of the nodes that may be taken away"
+        default={}, description="Labels of the nodes that may be taken away"
     )
     spot_tolerations: list[str] = Field(
-        default_factory=list, description="Taints of the nodes that may be taken away"
+        default=[], description="Taints of the nodes that may be taken away"
     )
     start_timeout_s: float = Field(
         default=900, gt=0, description="Longest wait for a node that can take a pod, seconds"

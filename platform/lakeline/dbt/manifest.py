@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lakeline.errors import DomainError
+from lakeline.kept import keep, kept, key_of
 
 
 class ManifestMissingError(DomainError):
@@ -77,6 +78,29 @@ class DbtModel:
 _VARIABLE = re.compile(r"""\bvar\(\s*\\?['"](\w+)""")
 """Where SQL or an argument of a test asks for a variable; ``env_var`` is another thing."""
 
+KEPT = "lakeline.json"
+"""File beside the manifest with the parts that are asked of it: a manifest is megabytes, and every process reads it."""
+NODE_FIELDS = (
+    "alias",
+    "attached_node",
+    "column_name",
+    "config",
+    "depends_on",
+    "description",
+    "identifier",
+    "name",
+    "original_file_path",
+    "package_name",
+    "raw_code",
+    "resource_type",
+    "schema",
+    "test_metadata",
+    "unique_id",
+    "unrendered_config",
+)
+SOURCE_FIELDS = ("alias", "identifier", "schema")
+MACRO_FIELDS = ("depends_on", "macro_sql", "package_name")
+
 _lenient: ContextVar[bool] = ContextVar("lenient", default=False)
 
 
@@ -132,7 +156,7 @@ def read_model(project: Path, name: str) -> DbtModel:
 
 
 def read_manifest(project: Path) -> dict[str, Any]:
-    """The manifest of a project, parsed once for each state of its file.
+    """What is asked of the manifest of a project, read once for each state of its file.
 
     Raises:
         ManifestMissingError: It is not there or older than the project's files.
@@ -164,8 +188,32 @@ def project_files(project: Path) -> list[Path]:
 
 @lru_cache(maxsize=4)
 def _parsed(path: Path, _made: int) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(path.read_text())
+    written = path.read_bytes()
+    place, key = path.with_name(KEPT), key_of(written, Path(__file__))
+    content: dict[str, Any] | None = kept(place, key)
+    if content is None:
+        content = _extract(json.loads(written))
+        keep(place, key, content)
     return content
+
+
+def _extract(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """What this module asks of a manifest, most of which is macros of dbt's own."""
+    nodes = {name: _picked(one, NODE_FIELDS) for name, one in manifest["nodes"].items()}
+    packages = {one["package_name"] for one in nodes.values()}
+    return {
+        "nodes": nodes,
+        "sources": {name: _picked(one, SOURCE_FIELDS) for name, one in manifest["sources"].items()},
+        "macros": {
+            name: _picked(one, MACRO_FIELDS)
+            for name, one in manifest["macros"].items()
+            if one["package_name"] in packages
+        },
+    }
+
+
+def _picked(node: Mapping[str, Any], fields: Sequence[str]) -> dict[str, Any]:
+    return {field: node[field] for field in fields if field in node}
 
 
 def _tests(node: Mapping[str, Any], model: str) -> bool:

@@ -35,6 +35,8 @@ Plain = (
 
 _MOST = frozenset({types.NoneType, bool, int, float, str})
 """Types of most values in a contract, known at once."""
+_SIMPLE = _MOST - {float}
+"""Types of which equal values are one value: 0.0 and -0.0 are two."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -88,10 +90,20 @@ class Description:
         if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
             return "(path)" if value.is_absolute() else repr(value.as_posix())
         if is_dataclass(value) and not isinstance(value, type):
-            self._note(type(value))
-            said = (f"{name!r}: {self.of(getattr(value, name))}" for name in _names_of(type(value)))
-            return f"{full_name(type(value))}{{{', '.join(said)}}}"
+            return self._of_dataclass(value)
         return self._of_code(value)
+
+    def _of_dataclass(self, value: Any) -> str:
+        """Its class, which says the defaults, and every field that differs: one that comes later changes nothing that is."""
+        made: type = type(value)
+        self._note(made)
+        held = [(name, getattr(value, name), default) for name, default in _fields(made)]
+        said = [
+            f"{name!r}: {self.of(one)}"
+            for name, one, default in held
+            if type(one) not in _SIMPLE or type(one) is not type(default) or one != default
+        ]
+        return f"{full_name(made)}{{{', '.join(said)}}}"
 
     def _of_code(self, value: Any) -> str:
         if isinstance(value, types.MethodType):
@@ -111,9 +123,9 @@ class Description:
 
 
 @functools.lru_cache(maxsize=512)
-def _names_of(dataclass_type: type) -> tuple[str, ...]:
-    """Names of a dataclass's fields; `fields` sorts them out anew for each of its objects."""
-    return tuple(one.name for one in fields(dataclass_type))
+def _fields(dataclass_type: type) -> tuple[tuple[str, object], ...]:
+    """Names and defaults of a dataclass's fields; `fields` sorts them out anew for each of its objects."""
+    return tuple((one.name, one.default) for one in fields(dataclass_type))
 
 
 def _wrapped(value: object) -> Any:

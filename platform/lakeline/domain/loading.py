@@ -4,6 +4,7 @@ import importlib
 import pkgutil
 from types import ModuleType
 
+from lakeline.collecting import importing
 from lakeline.domain.domain import Domain
 from lakeline.domain.node import nodes, nodes_of
 from lakeline.domain.retraining import require_triggers
@@ -31,7 +32,8 @@ def load_domain(package: ModuleType) -> Domain:
         TriggerError: A model watches a report that cannot tell it anything.
     """
     names = [found.name for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
-    modules = [importlib.import_module(name) for name in names]
+    with importing():
+        modules = [importlib.import_module(name) for name in names]
     values = [value for module in modules for value in vars(module).values()]
     domains = {value.name: value for value in values if isinstance(value, Domain)}
     if len(domains) != 1:

@@ -4,18 +4,18 @@ Reading the files of a project anew costs half of what taking its code versions 
 read holds for as long as the file has the same bytes. Where Python may not keep bytecode, nothing is kept.
 """
 
-import contextlib
 import functools
-import hashlib
 import importlib.util
-import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from lakeline.kept import keep, kept, key_of
 
 MODULE = ""
+_READERS = (Path(__file__), Path(__file__).with_name("syntax.py"))
 Chain = Sequence[str]
 """A name, and the members that are asked of it at once: ``helpers``, ``LIMIT``, ``real``."""
 Origin = tuple[int, str, str]
@@ -84,43 +84,24 @@ def place_of(line: int, name: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def _outline(path: str, _made: int) -> Outline:
     source = Path(path).read_bytes()
-    kept = Path(importlib.util.cache_from_source(path)).with_suffix(".outline")
-    key = hashlib.sha256(source + _reader()).hexdigest()
-    found = _kept(kept, key)
+    place = Path(importlib.util.cache_from_source(path)).with_suffix(".outline")
+    key = key_of(source, *_READERS)
+    found = _understood(kept(place, key))
     if found is None:
         from lakeline.domain.syntax import read
 
         found = read(source)
         if not sys.dont_write_bytecode:
-            _keep(kept, key, found)
+            keep(place, key, found)
     return found
 
 
-@functools.cache
-def _reader() -> bytes:
-    """What reads a file: what another release has kept is not taken."""
-    here = Path(__file__)
-    return here.read_bytes() + here.with_name("syntax.py").read_bytes()
-
-
-def _kept(path: Path, key: str) -> Outline | None:
+def _understood(said: Any) -> Outline | None:
     try:
-        head, _, body = path.read_text(encoding="utf-8").partition("\n")
-        if head != key:
-            return None
-        pieces, assigned = json.loads(body)
-    except (OSError, ValueError):
+        pieces, assigned = said
+        return Outline(
+            {place: Piece(*one) for place, one in pieces.items()},
+            {name: Statements(*one) for name, one in assigned.items()},
+        )
+    except (AttributeError, TypeError, ValueError):
         return None
-    return Outline(
-        {place: Piece(*one) for place, one in pieces.items()},
-        {name: Statements(*one) for name, one in assigned.items()},
-    )
-
-
-def _keep(path: Path, key: str, found: Outline) -> None:
-    text = f"{key}\n{json.dumps(found, separators=(',', ':'))}"
-    with contextlib.suppress(OSError):  # As with bytecode: a folder may be for reading alone.
-        path.parent.mkdir(parents=True, exist_ok=True)
-        growing = path.with_name(f"{path.name}.{os.getpid()}")
-        growing.write_text(text, encoding="utf-8")
-        growing.replace(path)

@@ -1,12 +1,12 @@
 """Functions, classes and modules of the project, found in the files that they stand in."""
 
 import functools
-import importlib.machinery
 import importlib.util
 import os
 import sys
 import types
 from collections.abc import Iterator, Sequence
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 
 from lakeline.domain.outline import MODULE, Chain, Piece, outline, place_of
@@ -104,19 +104,30 @@ def source_file(thing: Code) -> str | None:
     return path if path is not None and path.endswith(".py") else None
 
 
-@functools.cache
 def locate(module: str) -> str | None:
     """The file of a module of the project; None for a module of an installed package, or for no module."""
-    places: list[str] | None = None
-    origin: str | None = None
-    parts = module.split(".")
-    for depth in range(1, len(parts) + 1):
-        spec = importlib.machinery.PathFinder.find_spec(".".join(parts[:depth]), places)
-        if spec is None:
+    found = spec_of(module)
+    return found.origin if found is not None and _is_ours(found) else None
+
+
+@functools.cache
+def spec_of(module: str) -> ModuleSpec | None:
+    """A module of the project, or of a folder without ``__init__.py``, which may hold some; nothing is imported for it."""
+    package = module.rpartition(".")[0]
+    places: Sequence[str] | None = None
+    if package:
+        around = spec_of(package)
+        if around is None or around.submodule_search_locations is None:
             return None
-        places, origin = list(spec.submodule_search_locations or ()), spec.origin
-    is_ours = origin is not None and origin.endswith(".py") and is_project_file(origin)
-    return origin if is_ours else None
+        places = around.submodule_search_locations
+    found = PathFinder.find_spec(module, places)
+    return found if found is not None and (found.origin is None or _is_ours(found)) else None
+
+
+def _is_ours(found: ModuleSpec) -> bool:
+    return (
+        found.origin is not None and found.origin.endswith(".py") and is_project_file(found.origin)
+    )
 
 
 @functools.cache
