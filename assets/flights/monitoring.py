@@ -7,7 +7,6 @@ from assets.flights.domain import flights
 from assets.flights.models import OBSERVED, delay_lightgbm, predictions, training_set
 from lakeline.domain import Check, Report, Table, latest
 from lakeline.models.training import TrainedModel
-from lakeline.monitoring.pages import note_html
 
 if TYPE_CHECKING:
     from lakeline.monitoring.performance import PerformanceReport
@@ -78,6 +77,7 @@ def performance(model: TrainedModel, scores: Table, departures: Table) -> Report
     import polars as pl
 
     from lakeline.monitoring.evidently_html import performance_html
+    from lakeline.monitoring.pages import note_html
     from lakeline.monitoring.performance import performance as measure
 
     outcomes = departures.read(columns=[*KEY, "is_late"]).drop_nulls("is_late")

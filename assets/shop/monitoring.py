@@ -11,7 +11,6 @@ from assets.shop.policies import POLICIES, RECOMMENDERS, choices
 from assets.shop.value import DECIDING, LOGGING, PolicyValues, policy_values
 from lakeline.domain import Check, Report, Table, latest
 from lakeline.models.training import TrainedModel
-from lakeline.monitoring.pages import note_html
 
 if TYPE_CHECKING:
     import polars as pl
@@ -43,6 +42,8 @@ def policy_value(model: TrainedModel, choices: Table, impressions: Table) -> Rep
     called a tie, and one that hardly any click was logged for is called unknown.
     """
     import polars as pl
+
+    from lakeline.monitoring.pages import note_html
 
     rows = impressions.read(columns=["event_ts", "log", "campaign", "row", "profile", "propensity", "is_clicked"]).collect()  # fmt: skip
     asked = choices.read().collect()

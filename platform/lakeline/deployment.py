@@ -2,11 +2,13 @@
 
 import datetime as dt
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 from pydantic import Field
 
-from lakeline.clock import Clock, ReplayClock, SystemClock
+if TYPE_CHECKING:
+    from lakeline.clock import Clock
 
 
 class Timepiece(dg.ConfigurableResource["Timepiece"]):
@@ -18,8 +20,10 @@ class Timepiece(dg.ConfigurableResource["Timepiece"]):
     replay_can_jump: bool = Field(default=False, description="Whether asking for later days moves the replay there")  # fmt: skip
 
     @property
-    def clock(self) -> Clock:
+    def clock(self) -> "Clock":
         """The clock."""
+        from lakeline.clock import ReplayClock, SystemClock
+
         if not self.replay_start:
             return SystemClock()
         start = dt.datetime.fromisoformat(self.replay_start)

@@ -12,12 +12,12 @@ from typing import Any
 
 def key_of(content: bytes, *readers: Path) -> str:
     """What stands for the content of a file, and for the code that reads it: what another release kept is not taken."""
-    return hashlib.sha256(content + _bytes_of(readers)).hexdigest()
+    return hashlib.sha256(content + _digest_of(readers)).hexdigest()
 
 
 @functools.cache
-def _bytes_of(files: Sequence[Path]) -> bytes:
-    return b"".join(file.read_bytes() for file in files)
+def _digest_of(files: Sequence[Path]) -> bytes:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).digest()
 
 
 def kept(path: Path, key: str) -> Any:

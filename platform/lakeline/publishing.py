@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from lakeline.contract.audit import AuditReport, Violation, audit, conform
 from lakeline.errors import AuditError, LakeError, names
 from lakeline.lake.content import EMPTY, content_version
-from lakeline.lake.partitions import WHOLE, by_day, cut_by_days
+from lakeline.lake.partitions import by_day, cut_by_days
 from lakeline.lake.stage import StagedFile, Stager
 from lakeline.ledger import Build, Input
 from lakeline.meter import Meter
 from lakeline.recording import Change, commit_and_record, mend
-from lakeline.window import Window
+from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     import datetime as dt

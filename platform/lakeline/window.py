@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 DAY = dt.timedelta(days=1)
+WHOLE = ""
+"""Key of the one partition of an unpartitioned asset."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -26,9 +26,8 @@ from lakeline.domain.results import (
 from lakeline.domain.selection import to_build
 from lakeline.errors import AuditError, DomainError, LakelineError
 from lakeline.freshness.sources import observe, source_of
-from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Input
-from lakeline.window import Window, contiguous
+from lakeline.window import WHOLE, Window, contiguous
 
 if TYPE_CHECKING:
     from lakeline.ledger import Current

@@ -27,7 +27,6 @@ from lakeline.domain.training_config import SEED
 from lakeline.domain.training_result import Verdict
 from lakeline.errors import names
 from lakeline.freshness.retraining import Training, fingerprint, note_training
-from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Build
 from lakeline.meter import Meter
 from lakeline.models.gate import (
@@ -51,6 +50,7 @@ from lakeline.models.trial import (
     split_at,
 )
 from lakeline.models.version_files import LEARNED_UNTIL
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.models.version_files import RegisteredVersion

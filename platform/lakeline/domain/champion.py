@@ -11,9 +11,9 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from lakeline.errors import DomainError
-from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Build, State
 from lakeline.models.gate import Promotion, crown
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node

@@ -115,7 +115,7 @@ def with_code_version(asset: dg.AssetsDefinition, reading: Reading) -> dg.Assets
     nodes = nodes_of([asset])
     if not nodes or asset.get_asset_spec().code_version is not None:
         return asset
-    digits = nodes[asset.key.to_user_string()].code.digits(reading)
+    digits = next(iter(nodes.values())).code.digits(reading)
     return asset.map_asset_specs(lambda spec: spec.replace_attributes(code_version=digits))
 
 

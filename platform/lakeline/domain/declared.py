@@ -47,7 +47,8 @@ def refuse_undeclared(node: Node, reading: Reading) -> None:
     Raises:
         UndeclaredReadError: The asset is neither in ``reads`` nor in ``deps``.
     """
-    declared = {one.key for one in (*(read.asset for read in node.reads), *node.extras["deps"])}
+    declared = {key for read in node.reads for key in read.asset.keys}
+    declared |= {one.key for one in node.extras["deps"]}
     for thing in reached(node.function, reading):
         for value in (*(one.value for one in reading.mentions(thing)), *imported_values(thing)):
             if isinstance(value, dg.AssetsDefinition) and declared.isdisjoint(value.keys):

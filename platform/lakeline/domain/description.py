@@ -97,12 +97,11 @@ class Description:
         """Its class, which says the defaults, and every field that differs: one that comes later changes nothing that is."""
         made: type = type(value)
         self._note(made)
-        held = [(name, getattr(value, name), default) for name, default in _fields(made)]
-        said = [
-            f"{name!r}: {self.of(one)}"
-            for name, one, default in held
-            if type(one) not in _SIMPLE or type(one) is not type(default) or one != default
-        ]
+        said = []
+        for name, default in _fields(made):
+            one = getattr(value, name)
+            if type(one) not in _SIMPLE or type(one) is not type(default) or one != default:
+                said.append(f"{name!r}: {self.of(one)}")
         return f"{full_name(made)}{{{', '.join(said)}}}"
 
     def _of_code(self, value: Any) -> str:

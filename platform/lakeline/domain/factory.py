@@ -152,7 +152,7 @@ def computed(served: Joined) -> list[tuple[object, ...]]:
 def _given(*, daily: bool, reads: Sequence[Read], features: bool, source: type | None) -> list[str]:
     return [
         *(["window"] if daily else []),
-        *(read.asset.key.path[-1] for read in reads),
+        *(read.node.name for read in reads),
         *(["features"] if features else []),
         *([source.__name__] if source else []),
     ]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Read
 from lakeline.errors import DomainError, names
-from lakeline.lake.partitions import WHOLE
-from lakeline.window import Window
+from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     import duckdb

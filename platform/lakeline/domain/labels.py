@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lakeline.contract import Contract
-from lakeline.domain.leaked import note_leak_checks
 from lakeline.domain.leaks import has_looked, leak_checks
 from lakeline.domain.outcome import Check, Rows, frames_of
 from lakeline.errors import DomainError, names
@@ -55,6 +54,8 @@ class Labelled:
 
     def _note(self, rows: "pl.DataFrame", features: "Features", checks: Sequence[Check]) -> None:
         """Keep what the checks say with the days of the rows; one that saw too little says nothing."""
+        from lakeline.domain.leaked import note_leak_checks
+
         event = features.reader.columns.event_time
         assert event is not None
         days = rows[event].dt.strftime("%Y-%m-%d").unique().to_list()

@@ -8,8 +8,8 @@ from lakeline.domain.handles import MissingInputError
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Read
 from lakeline.errors import DomainError
-from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Input
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.ledger import Current

@@ -120,12 +120,12 @@ def node_of(asset: dg.AssetsDefinition) -> Node:
     Raises:
         ForeignAssetError: No domain made it.
     """
-    node = _NODES.get(asset.key) if isinstance(asset, dg.AssetsDefinition) else None
-    if node is None:
-        raise ForeignAssetError(
-            asset.key.to_user_string() if isinstance(asset, dg.AssetsDefinition) else asset
-        )
-    return node
+    # Not asset.key: Dagster writes the text of an error first each time, which costs more than all the rest.
+    keys = asset.keys if isinstance(asset, dg.AssetsDefinition) else ()
+    for key in keys:
+        if key in _NODES:
+            return _NODES[key]
+    raise ForeignAssetError(", ".join(sorted(key.to_user_string() for key in keys)) or asset)
 
 
 def nodes_of(assets: Iterable[dg.AssetsDefinition]) -> dict[str, Node]:

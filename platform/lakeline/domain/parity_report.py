@@ -15,8 +15,8 @@ from lakeline.domain.outcome import Check
 from lakeline.domain.recording import Outcome
 from lakeline.domain.single import Made, build_single
 from lakeline.freshness.retraining import FAILED, WATCHED_CHECK
-from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Input
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.features.parity import FeatureParity, Parity

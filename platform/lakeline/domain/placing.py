@@ -28,7 +28,7 @@ from lakeline.domain.remote import Message, events_of, raise_failure
 from lakeline.domain.results import skipped
 from lakeline.domain.selection import to_build
 from lakeline.errors import ComputeError
-from lakeline.lake.partitions import WHOLE
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.resource import Lakehouse

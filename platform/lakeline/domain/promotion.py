@@ -10,9 +10,9 @@ from lakeline.domain.champion import (
     version_of,
 )
 from lakeline.errors import DomainError
-from lakeline.lake.partitions import WHOLE
 from lakeline.meter import Meter
 from lakeline.models.gate import Promotion, previous_champion
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node

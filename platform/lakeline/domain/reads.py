@@ -7,8 +7,7 @@ from typing import Literal
 import dagster as dg
 
 from lakeline.domain.node import Node, node_of
-from lakeline.lake.partitions import WHOLE
-from lakeline.window import shift
+from lakeline.window import WHOLE, shift
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

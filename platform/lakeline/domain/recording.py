@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Build, Input
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node

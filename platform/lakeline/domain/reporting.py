@@ -15,8 +15,8 @@ from lakeline.domain.outcome import Report, require_checks
 from lakeline.domain.recording import Outcome
 from lakeline.domain.single import Made, build_single
 from lakeline.errors import DomainError
-from lakeline.lake.partitions import WHOLE
 from lakeline.monitoring.pages import write_page
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.resource import Lakehouse

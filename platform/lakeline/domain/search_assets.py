@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -13,7 +13,9 @@ from lakeline.domain.factory import Function
 from lakeline.domain.node import Node, node_of
 from lakeline.errors import DomainError
 from lakeline.models.metrics import metric_named
-from lakeline.models.space import Search, Space, dimensions
+
+if TYPE_CHECKING:
+    from lakeline.models.space import Search, Space
 
 
 class NotSearchableError(DomainError):
@@ -45,7 +47,7 @@ class SearchPlan:
     """
 
     model: Node
-    search: Search
+    search: "Search"
     folds: int
     fold_days: int
 
@@ -57,7 +59,7 @@ class SearchAssets(DomainCore):
         self,
         *,
         model: dg.AssetsDefinition,
-        space: Space,
+        space: "Space",
         trials: int = 30,
         budget: str = "30m",
         folds: int = 3,
@@ -88,6 +90,8 @@ class SearchAssets(DomainCore):
             kinds: Badges.
             settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
+        from lakeline.models.space import Search, dimensions
+
         searched = node_of(model)
 
         def declare(function: Function) -> dg.AssetsDefinition:

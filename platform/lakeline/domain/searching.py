@@ -24,12 +24,12 @@ from lakeline.domain.selection import to_build
 from lakeline.domain.training import TRAINING, take_effect
 from lakeline.domain.training_config import SEED
 from lakeline.domain.training_progress import told_to
-from lakeline.lake.partitions import WHOLE
 from lakeline.meter import Meter
 from lakeline.models.evaluation_plots import as_markdown
 from lakeline.models.search import Found, Trialled, inner_folds, run_search
 from lakeline.models.search_plots import history_svg, importance_svg, trials_grid
 from lakeline.models.trial import split_at
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.models.gate import Contender

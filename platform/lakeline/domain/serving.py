@@ -12,8 +12,7 @@ from lakeline.domain.node import Node
 from lakeline.domain.online_assets import CLOCK, online_types
 from lakeline.domain.recording import Outcome
 from lakeline.domain.single import Made, build_single
-from lakeline.lake.partitions import WHOLE
-from lakeline.window import Window
+from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     import polars as pl

@@ -15,9 +15,9 @@ from lakeline.domain.recording import Outcome, record
 from lakeline.domain.results import skipped
 from lakeline.domain.selection import to_build
 from lakeline.freshness.retraining import FAILED, PASSED, WATCHED_CHECK
-from lakeline.lake.partitions import WHOLE
 from lakeline.ledger import Input, State
 from lakeline.meter import Meter
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.resource import Lakehouse

@@ -20,9 +20,9 @@ from lakeline.domain.training_config import TrainingConfig
 from lakeline.domain.training_progress import told_to
 from lakeline.domain.training_result import Verdict, checks, materialization
 from lakeline.errors import DomainError
-from lakeline.lake.partitions import WHOLE
 from lakeline.meter import Meter
 from lakeline.models.outbox import Outbox
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.models.version_files import RegisteredVersion

@@ -11,10 +11,10 @@ from lakeline.domain.champion import version_of
 from lakeline.domain.evaluating import write_pages
 from lakeline.domain.node import Node
 from lakeline.domain.outcome import Check
-from lakeline.lake.partitions import WHOLE
 from lakeline.models.gate import GateDecision
 from lakeline.models.servable import BECAUSE, SERVABLE
 from lakeline.models.trial import Trial
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.models.evaluation_report import EvaluationReport

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from lakeline.errors import SourceError
-from lakeline.freshness.mapping import WHOLE
+from lakeline.window import WHOLE
 
 _CODES = {
     "%Y": r"(?P<year>\d{4})",

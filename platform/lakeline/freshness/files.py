@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import SourceError, names
 from lakeline.freshness.file_names import FileNames
-from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.observing import Look, Observation, complete_days, record
 from lakeline.freshness.places import BucketPlace, FolderPlace, LandedFile, Place
 from lakeline.freshness.sources import source_of
 from lakeline.ledger import State
-from lakeline.window import DAY
+from lakeline.window import DAY, WHOLE
 
 if TYPE_CHECKING:
     import re

@@ -12,9 +12,8 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Literal
 
 from lakeline.errors import DomainError, names
-from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.mapping import Mapping as PartitionMapping
-from lakeline.window import DAY, day_start
+from lakeline.window import DAY, WHOLE, day_start
 
 if TYPE_CHECKING:
     from lakeline.freshness.promise import Promise

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import SourceError
-from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.observing import (
     Look,
     Observation,
@@ -23,7 +22,7 @@ from lakeline.freshness.observing import (
 )
 from lakeline.freshness.sources import source_of
 from lakeline.ledger import State
-from lakeline.window import Window
+from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile

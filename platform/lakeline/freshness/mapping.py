@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from lakeline.errors import DomainError
-from lakeline.window import shift
+from lakeline.window import WHOLE, shift
 
 if TYPE_CHECKING:
     import dagster as dg
 
-WHOLE = ""
 Keys = tuple[str, ...]
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import MissingExtraError, SourceError
-from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.observing import (
     Look,
     Observation,
@@ -15,7 +14,7 @@ from lakeline.freshness.observing import (
     record,
 )
 from lakeline.freshness.sources import source_of
-from lakeline.window import DAY
+from lakeline.window import DAY, WHOLE
 
 if TYPE_CHECKING:
     import sqlalchemy as sa

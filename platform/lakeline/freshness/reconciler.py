@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.decision import InFlight, Plan
 from lakeline.freshness.graph import Graph, Pair, Vertex
-from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.reconcile import reconcile
 from lakeline.freshness.view import View
 from lakeline.ledger import State
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.ledger import Ledger

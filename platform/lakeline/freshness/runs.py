@@ -9,10 +9,9 @@ import dagster as dg
 
 from lakeline.freshness.decision import InFlight
 from lakeline.freshness.graph import Graph, Vertex
-from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.plan_tags import CAUSE, RANGE_END, RANGE_START, partitions_of
 from lakeline.ledger import State
-from lakeline.window import Window
+from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     from dagster._core.execution.asset_backfill import AssetBackfillData

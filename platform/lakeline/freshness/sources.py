@@ -8,8 +8,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from lakeline.freshness.mapping import WHOLE
-from lakeline.window import DAY, Window, day_start
+from lakeline.window import DAY, WHOLE, Window, day_start
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from lakeline.freshness.fresh import watermark_of
 from lakeline.freshness.graph import Vertex
-from lakeline.freshness.mapping import WHOLE
 from lakeline.freshness.retraining import (
     FAILED,
     WATCHED_CHECK,
@@ -16,6 +15,7 @@ from lakeline.freshness.retraining import (
 )
 from lakeline.freshness.view import FINE, MISSING, STALE, Standing, View
 from lakeline.ledger import ABSENT
+from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

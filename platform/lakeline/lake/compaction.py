@@ -18,10 +18,10 @@ from lakeline.lake.commit import (
 )
 from lakeline.lake.content import content_version
 from lakeline.lake.files import discard, refuse_missing
-from lakeline.lake.partitions import WHOLE, event_time_column, partition_key
+from lakeline.lake.partitions import event_time_column, partition_key
 from lakeline.lake.read import scan_polars
 from lakeline.lake.stage import StagedFile, stage
-from lakeline.window import Window
+from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     import polars as pl

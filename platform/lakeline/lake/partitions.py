@@ -4,6 +4,8 @@ import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from lakeline.window import WHOLE
+
 if TYPE_CHECKING:
     import polars as pl
     from pyiceberg.expressions import BooleanExpression
@@ -11,9 +13,6 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
 
     from lakeline.window import Window
-
-WHOLE = ""
-"""Key of the one partition of an unpartitioned table."""
 
 _EPOCH = dt.date(1970, 1, 1)
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from lakeline.lake.partitions import WHOLE, event_time_column, partition_key
-from lakeline.window import DAY, Window, day_start
+from lakeline.lake.partitions import event_time_column, partition_key
+from lakeline.window import DAY, WHOLE, Window, day_start
 
 if TYPE_CHECKING:
     from pyiceberg.io import FileIO

@@ -13,7 +13,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from lakeline.errors import UntrainableError
-from lakeline.models.matrix import learned
 from lakeline.models.training import TrainedModel
 
 if TYPE_CHECKING:
@@ -87,6 +86,8 @@ def train_booster(
     """
     use_patient_threads()
     import lightgbm as lgb
+
+    from lakeline.models.matrix import learned
 
     rows = learned(train)
     _check(train.label, rows.labels_N)

@@ -8,9 +8,9 @@ import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from lakeline.lake.partitions import WHOLE, partition_key
+from lakeline.lake.partitions import partition_key
 from lakeline.lake.past import schema_at
-from lakeline.window import Window, day_start
+from lakeline.window import WHOLE, Window, day_start
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table

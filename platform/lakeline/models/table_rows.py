@@ -11,13 +11,12 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from lakeline.lake.partitions import WHOLE
 from lakeline.lake.past import scan_past, schema_at
 from lakeline.lake.read import storage_options
 from lakeline.models.rows import HELD_SHARE
 from lakeline.models.shards import days_of, stretches
 from lakeline.models.training import TrainingSet
-from lakeline.window import Window
+from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     import polars as pl
