@@ -25,7 +25,8 @@ from lakeline.features.strength import strengths
 from lakeline.models.booster import train_booster
 from lakeline.models.comparison import Comparison, compare
 from lakeline.models.evaluation import evaluate
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.training import TrainedModel
+from lakeline.models.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np

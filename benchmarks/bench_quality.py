@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from benchmarks.bench_retraining import World
-    from lakeline.models.training import TrainingSet
+    from lakeline.models.training_set import TrainingSet
 
 SEED = 7
 MOST_BEHIND_AUC = 0.01

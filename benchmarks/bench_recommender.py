@@ -33,7 +33,7 @@ from assets.shop.value import LOGGING, PolicyValues, policy_values
 from benchmarks.harness import report
 from lakeline.models.comparison import compare
 from lakeline.models.evaluation import evaluate
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 from lakeline.neural.towers import TwoTowers
 from lakeline.neural.training import train_network
 from lakeline.window import DAY, day_start

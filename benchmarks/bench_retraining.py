@@ -28,7 +28,8 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.harness import report
 from lakeline.models.comparison import compare
 from lakeline.models.gate import Contender, GateDecision, judge
-from lakeline.models.training import TrainedModel, TrainingSet
+from lakeline.models.training import TrainedModel
+from lakeline.models.training_set import TrainingSet
 from lakeline.models.trial import attempt, labelled_rows, learn_until, parted, split_at
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from benchmarks.harness import _peak_mib, _reset_peak, measure, ratio, report
 from benchmarks.learning_table import FIRST, LEARNING, TABLE, build, open_lake
 from lakeline.models.surroundings import surrounded
 from lakeline.models.table_rows import TableRows
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
 from lakeline.window import Window, day_start

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from lakeline.contract import Contract, column
 from lakeline.lake import Lake
 from lakeline.ledger import Ledger
-from lakeline.models.trial import Learning
+from lakeline.models.learning import Learning
 from lakeline.publishing import Target, publish
 from lakeline.window import Window, day_start, shift
 

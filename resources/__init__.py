@@ -1,5 +1,6 @@
 """With what: the resources of this deployment, built from its settings."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from assets.flights.archive import FlightArchive
 from assets.shop.archive import ShopArchive
 from lakeline.compute.profile import Pods
 from lakeline.deployment import Deployment, Timepiece
-from lakeline.freshness.channels import Channel, LogChannel, SlackChannel, WebhookChannel
+from lakeline.freshness.channels import Channel, LogChannel
 from lakeline.resource import Lakehouse
 from resources.settings import PREFIX, Settings, listed, load_settings
 
@@ -88,12 +89,17 @@ def alert_channels(settings: Settings) -> tuple[Channel, ...]:
 
     They are no resource of Dagster's, because its UI shows how resources are configured.
     """
-    channels: list[Channel] = [LogChannel()]
+    on_the_web = settings.alert_webhook or settings.alert_slack
+    return (LogChannel(), *(_webhooks(settings) if on_the_web else ()))
+
+
+def _webhooks(settings: Settings) -> Iterator[Channel]:
+    from lakeline.freshness.webhooks import SlackChannel, WebhookChannel
+
     if settings.alert_webhook:
-        channels.append(WebhookChannel(url=settings.alert_webhook))
+        yield WebhookChannel(url=settings.alert_webhook)
     if settings.alert_slack:
-        channels.append(SlackChannel(url=settings.alert_slack))
-    return tuple(channels)
+        yield SlackChannel(url=settings.alert_slack)
 
 
 def timepiece(settings: Settings) -> Timepiece:

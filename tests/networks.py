@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 from lakeline.neural.model import NetworkModel
 from lakeline.neural.plan import Plan
 

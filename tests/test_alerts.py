@@ -19,17 +19,15 @@ import pytest
 from lakeline.errors import LakelineError, SettingsError
 from lakeline.freshness import outbox
 from lakeline.freshness.alerts import Alert, alerts_of, announce, raise_alerts
-from lakeline.freshness.channels import (
-    Channel,
+from lakeline.freshness.channels import Channel, DeliveryError, LogChannel
+from lakeline.freshness.decision import Decision, Plan
+from lakeline.freshness.fresh import Freshness
+from lakeline.freshness.webhooks import (
     ChannelAddressError,
-    DeliveryError,
-    LogChannel,
     SlackChannel,
     WebhookChannel,
     slack_message,
 )
-from lakeline.freshness.decision import Decision, Plan
-from lakeline.freshness.fresh import Freshness
 from lakeline.ledger import Ledger, State, StateChange
 from resources import alert_channels
 from resources.settings import Settings, load_settings

@@ -19,7 +19,8 @@ from lakeline.errors import (
 )
 from lakeline.models.booster import BoosterModel, train_booster
 from lakeline.models.matrix import values_of
-from lakeline.models.training import TrainingSet, feature_matrix
+from lakeline.models.training import feature_matrix
+from lakeline.models.training_set import TrainingSet
 
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
 HOUR = dt.timedelta(hours=1)

@@ -23,8 +23,9 @@ from lakeline.models.evaluation import evaluate, schedule_baseline, share_baseli
 from lakeline.models.evaluation_page import evaluation_html, evaluation_markdown
 from lakeline.models.evaluation_report import EvaluationReport, evaluate_trial
 from lakeline.models.evaluation_tables import Grid
+from lakeline.models.learning import Learning
 from lakeline.models.thresholds import Costs
-from lakeline.models.trial import Learning, Trial, attempt, labelled_rows, parted
+from lakeline.models.trial import Trial, attempt, labelled_rows, parted
 
 START = dt.datetime(2024, 3, 1, tzinfo=dt.UTC)
 DAYS, A_DAY = 40, 120

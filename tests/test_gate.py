@@ -23,11 +23,10 @@ from lakeline.models.gate import (
     previous_champion,
     refuse,
 )
+from lakeline.models.learning import GateRules, Learning
 from lakeline.models.registry import Registry
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 from lakeline.models.trial import (
-    GateRules,
-    Learning,
     NothingToLearnError,
     Trial,
     attempt,

@@ -20,8 +20,9 @@ from lakeline.lake.maintenance import compact
 from lakeline.ledger import Ledger
 from lakeline.models import shards
 from lakeline.models.booster import train_booster
+from lakeline.models.learning import Learning
 from lakeline.models.table_rows import TableRows
-from lakeline.models.trial import Learning, labelled_rows, learn_until
+from lakeline.models.trial import labelled_rows, learn_until
 from lakeline.neural.plan import Plan
 from lakeline.neural.training import train_network
 from lakeline.publishing import Target, publish
@@ -31,7 +32,7 @@ from tests.networks import plan, require_torch
 
 require_torch()
 
-from lakeline.models.training import TrainingSet  # noqa: E402
+from lakeline.models.training_set import TrainingSet  # noqa: E402
 from lakeline.neural.blocks import Block, StreamedBlocks, encode_all, encoder  # noqa: E402
 from lakeline.neural.fitting import fit_encoding  # noqa: E402
 from lakeline.neural.loop import Loop  # noqa: E402

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 
 from lakeline.errors import FeatureTypeError, UnlabelledError, UntrainableError
-from lakeline.models.training import TrainingSet, feature_matrix
+from lakeline.models.training import feature_matrix
+from lakeline.models.training_set import TrainingSet
 from lakeline.neural.encoding import FARTHEST
 from lakeline.neural.errors import NoTensorsError
 from lakeline.neural.fitting import fit_encoding

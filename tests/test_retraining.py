@@ -20,7 +20,7 @@ from lakeline.freshness.retraining import (
     trainings,
 )
 from lakeline.ledger import Ledger
-from lakeline.models.trial import GateRules
+from lakeline.models.learning import GateRules
 from tests.learning import MODEL, World, mill
 
 NOW = dt.datetime(2024, 6, 1, tzinfo=dt.UTC)

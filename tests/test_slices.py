@@ -11,7 +11,7 @@ from lakeline.errors import ColumnsMissingError
 from lakeline.models.evaluation import evaluate
 from lakeline.models.intervals import Draws
 from lakeline.models.slices import Slice, parts, slice_rows
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 
 START = dt.datetime(2024, 2, 20, tzinfo=dt.UTC)
 DAYS, A_DAY = 20, 60

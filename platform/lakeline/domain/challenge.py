@@ -38,17 +38,11 @@ from lakeline.models.gate import (
     judge,
     refuse,
 )
+from lakeline.models.learning import GateRules, Learning
 from lakeline.models.outbox import Registration
 from lakeline.models.servable import servable_form
 from lakeline.models.table_rows import TableRows
-from lakeline.models.trial import (
-    GateRules,
-    Learning,
-    attempt,
-    columns_to_read,
-    moment_of,
-    split_at,
-)
+from lakeline.models.trial import attempt, columns_to_read, moment_of, split_at
 from lakeline.models.version_files import LEARNED_UNTIL
 from lakeline.window import WHOLE
 

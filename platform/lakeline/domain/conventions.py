@@ -1,6 +1,7 @@
 """Every Dagster convention in one place: how a node of a domain becomes an asset of the graph."""
 
 import datetime as dt
+import functools
 import inspect
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -158,8 +159,13 @@ def _run_as(node: Node, settings: Settings) -> dict[str, Any]:
         "dagster_type": dagster_nothing(),
         "required_resource_keys": set(node.extras["resources"]),
         "pool": pool_of(node.asset, settings.compute),
-        "config_schema": {**config.to_fields_dict()} if config is not None else None,
+        "config_schema": _fields_of(config) if config is not None else None,
     }
+
+
+@functools.cache
+def _fields_of(config: type[dg.Config]) -> dict[str, Any]:
+    return {**config.to_fields_dict()}
 
 
 def dagster_nothing() -> Any:

@@ -16,7 +16,7 @@ from lakeline.domain.reads import Dependency
 from lakeline.domain.retraining import Trigger, gate_rules, policy_of
 from lakeline.domain.training_config import TrainingConfig
 from lakeline.models.evaluation_plan import EvaluationPlan, require_slices
-from lakeline.models.trial import Learning
+from lakeline.models.learning import Learning
 
 if TYPE_CHECKING:
     from lakeline.models.thresholds import Costs

@@ -14,8 +14,8 @@ from lakeline.domain.conventions import duration
 from lakeline.domain.node import Node, node_of
 from lakeline.errors import DomainError, names
 from lakeline.freshness.retraining import Retrain
+from lakeline.models.learning import GateRules
 from lakeline.models.metrics import metric_named
-from lakeline.models.trial import GateRules
 
 Report = dg.AssetsDefinition | str
 Trigger = Report | tuple[Report, str]

@@ -8,7 +8,8 @@ from http.client import HTTPException
 from typing import Any
 
 from lakeline.errors import LakelineError
-from lakeline.freshness.channels import DeliveryError, host_of
+from lakeline.freshness.channels import DeliveryError
+from lakeline.freshness.webhooks import host_of
 
 TIMEOUT_S = 5.0
 """How long a webhook may take to connect, and again to answer, in seconds."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from lakeline.errors import ModelError
 from lakeline.models.environment import Environment
-from lakeline.models.trial import Learning
+from lakeline.models.learning import Learning
 
 CAPSULE_FILE = "capsule.json"
 CAPSULE = "lakeline.capsule"

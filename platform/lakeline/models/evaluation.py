@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import EvaluationError
 from lakeline.models.booster import ROUNDS, train_booster
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np

@@ -17,15 +17,16 @@ from lakeline.errors import (
     ModelError,
 )
 from lakeline.models.comparison import Comparison, compare
+from lakeline.models.learning import GateRules
 from lakeline.models.metrics import metric_named
 from lakeline.models.registry import CHAMPION
-from lakeline.models.trial import GateRules
 
 if TYPE_CHECKING:
     import polars as pl
 
     from lakeline.models.registry import Registry
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.training import TrainedModel
+    from lakeline.models.training_set import TrainingSet
     from lakeline.models.trial import Trial
     from lakeline.models.version_files import RegisteredVersion
 

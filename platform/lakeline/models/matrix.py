@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakeline.errors import UnlabelledError
-from lakeline.models.training import UNSEEN, TrainingSet, feature_matrix
+from lakeline.models.training import UNSEEN, feature_matrix
+from lakeline.models.training_set import TrainingSet
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import polars as pl
 
-    from lakeline.models.training import TrainingSet
+    from lakeline.models.training_set import TrainingSet
 
 HELD_SHARE = 0.2
 """Rows that may be held out at most."""
@@ -16,7 +16,7 @@ HELD_SHARE = 0.2
 class Rows(Protocol):
     """Labelled rows in shards, each of which can be read alone.
 
-    `lakeline.models.training.TrainingSet` holds them in memory, `lakeline.models.table_rows.TableRows` reads them from a
+    `lakeline.models.training_set.TrainingSet` holds them in memory, `lakeline.models.table_rows.TableRows` reads them from a
     snapshot of a table.
 
     Attributes:

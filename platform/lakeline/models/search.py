@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import DomainError, MissingExtraError
+from lakeline.models.learning import Learning
 from lakeline.models.metrics import metric_named
 from lakeline.models.space import Search
-from lakeline.models.trial import Learning, NothingToLearnError, learn_until
+from lakeline.models.trial import NothingToLearnError, learn_until
 
 if TYPE_CHECKING:
     import optuna
 
-    from lakeline.models.training import TrainedModel, TrainingSet
+    from lakeline.models.training import TrainedModel
+    from lakeline.models.training_set import TrainingSet
 
 TrainWith = Callable[["TrainingSet", int, Mapping[str, object]], "TrainedModel"]
 FINISHED, PRUNED, FAILED = "finished", "pruned", "failed"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
-    from lakeline.models.training import TrainingSet
+    from lakeline.models.training_set import TrainingSet
 
     Floats = npt.NDArray[np.float64]
 

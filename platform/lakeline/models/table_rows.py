@@ -15,14 +15,14 @@ from lakeline.lake.past import scan_past, schema_at
 from lakeline.lake.read import storage_options
 from lakeline.models.rows import HELD_SHARE
 from lakeline.models.shards import days_of, stretches
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     import polars as pl
     from pyiceberg.table import Table
 
-    from lakeline.models.trial import Learning
+    from lakeline.models.learning import Learning
 
 BATCH_ROWS = 32_768
 MOMENTS = ("start", "end", "read_from", "read_until", "known_before")

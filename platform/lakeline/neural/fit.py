@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from lakeline.models.surroundings import Report, Surroundings, say_nothing
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 from lakeline.neural.architectures import build_network, factory_module
 from lakeline.neural.blocks import (
     Block,

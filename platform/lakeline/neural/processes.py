@@ -21,7 +21,7 @@ from typing import IO, TYPE_CHECKING, Any
 from filelock import FileLock
 
 from lakeline.models.table_rows import TableRows
-from lakeline.models.training import TrainingSet
+from lakeline.models.training_set import TrainingSet
 from lakeline.neural.errors import ProcessesError
 from lakeline.neural.files import restore
 
