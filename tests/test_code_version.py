@@ -379,6 +379,21 @@ def test_equal_values_have_equal_fingerprints() -> None:
     assert fingerprint(1) != fingerprint("1")
 
 
+def test_a_field_that_comes_later_with_a_default_changes_no_fingerprint(tmp_path: Path) -> None:
+    lines = (
+        "from dataclasses import dataclass\n\n@dataclass(frozen=True)\nclass Rule:\n    low: int\n"
+    )
+    found = set()
+    for name, more in (("first", ""), ("second", "    high: float | None = None\n    hint: str = ''\n")):  # fmt: skip
+        (tmp_path / name / "site-packages").mkdir(parents=True)
+        (tmp_path / name / "site-packages" / "rules.py").write_text(lines + more)
+        found.add(fingerprint(load(tmp_path / name / "site-packages", "rules").Rule(low=1)))
+    assert len(found) == 1
+    rule = load(tmp_path / "second" / "site-packages", "rules").Rule
+    told = [rule(low=1), rule(low=2), rule(low=1, hint="x"), rule(low=1, high=0.0), rule(low=1, high=-0.0)]  # fmt: skip
+    assert len({fingerprint(one) for one in told}) == len(told)
+
+
 def test_a_value_that_holds_itself_ends() -> None:
     ring: list[object] = [1]
     ring.append(ring)

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,13 @@ import dagster as dg
 import pytest
 
 from lakeline.contract.dbt import source_yaml
+from lakeline.dbt import manifest
 from lakeline.dbt.asset import ParentsError
 from lakeline.dbt.invoke import ProjectError, parse
 from lakeline.dbt.lineage import column_lineage
 from lakeline.dbt.manifest import (
+    KEPT,
+    DbtModel,
     ManifestMissingError,
     UnknownModelError,
     manifest_path,
@@ -121,6 +125,38 @@ def test_whoever_reads_the_manifest_while_it_is_made_finds_a_whole_one(project: 
         assert reading.read() == before
     assert manifest_path(project).read_text() != before
     assert [one.name for one in (project / "target").iterdir() if one.is_dir()] == []
+
+
+def test_what_is_asked_of_the_manifest_is_kept_beside_it_for_as_long_as_it_has_the_same_bytes(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, extract = read_model(project, "totals"), project / "target" / KEPT
+    assert extract.stat().st_size < manifest_path(project).stat().st_size / 5
+    assert _read_again(project, monkeypatch, "totals") == (found, False)
+    written = manifest_path(project).read_text()
+    manifest_path(project).write_text(written.replace("What each shop took in", "What every shop took in"))  # fmt: skip
+    other, was_whole = _read_again(project, monkeypatch, "totals")
+    assert was_whole
+    assert other == replace(found, description="What every shop took in.")
+    extract.write_text("no JSON")
+    assert _read_again(project, monkeypatch, "totals") == (other, True)
+
+
+def _read_again(project: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[DbtModel, bool]:
+    """A model as another process reads it, and whether that went through the whole manifest."""
+    whole: list[int] = []
+
+    def extract_of(content: Any) -> Any:
+        whole.append(1)
+        return extract(content)
+
+    extract = manifest._extract
+    monkeypatch.setattr(manifest, "_extract", extract_of)
+    manifest._parsed.cache_clear()
+    try:
+        return read_model(project, name), bool(whole)
+    finally:
+        monkeypatch.undo()
 
 
 def test_an_old_manifest_is_named_with_what_is_newer(project: Path) -> None:

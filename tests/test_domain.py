@@ -11,7 +11,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from lakeline.domain import Check, Domain, Rows, Table, latest, past
+from lakeline.domain import Check, Daily, Domain, Rows, Table, latest, past
 from lakeline.domain.declared import ArgumentsError, UndeclaredReadError
 from lakeline.domain.domain import UnknownArgumentError
 from lakeline.domain.node import ForeignAssetError, node_of
@@ -238,6 +238,20 @@ def test_an_unknown_argument_names_the_asset_and_the_nearest() -> None:
 def test_a_setting_that_cannot_be_is_refused(settings, said: str) -> None:
     with pytest.raises(DomainError, match=said):
         sales_asset(new_domain(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "said"),
+    [
+        ("2024-13-01", None, r"'2024-13-01' in Daily\(…\) is not a day. Write it as YYYY-MM-DD"),
+        ("20240301", None, "'20240301' in Daily"),
+        ("2024-03-01", "tomorrow", "'tomorrow' in Daily"),
+        ("2024-03-01", "2024-03-01", "has no day. Give a later until"),
+    ],
+)
+def test_days_that_are_none_are_refused(start: str, until: str | None, said: str) -> None:
+    with pytest.raises(DomainError, match=said):
+        Daily(start, until=until)
 
 
 def test_an_unknown_layer_is_refused() -> None:

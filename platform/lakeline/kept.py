@@ -23,8 +23,8 @@ def _digest_of(files: Sequence[Path]) -> bytes:
 def kept(path: Path, key: str) -> Any:
     """What was kept under the key; None if nothing was, or nothing that can be understood."""
     try:
-        head, _, body = path.read_text(encoding="utf-8").partition("\n")
-        return json.loads(body) if head == key else None
+        head, _, body = path.read_bytes().partition(b"\n")
+        return json.loads(body) if head == key.encode() else None
     except (OSError, ValueError):
         return None
 

@@ -120,6 +120,18 @@ def with_code_version(asset: dg.AssetsDefinition, reading: Reading) -> dg.Assets
     return asset.map_asset_specs(lambda spec: spec.replace_attributes(code_version=digits))
 
 
+_SIGNATURE = inspect.Signature(
+    [
+        inspect.Parameter(
+            "context",
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            annotation=dg.AssetExecutionContext,
+        )
+    ]
+)
+"""Of every asset's body: Dagster asks for it a dozen times an asset, and Python works it out each time."""
+
+
 def _body(node: Node) -> Callable[..., Any]:
     # Without a return annotation: Dagster would read an iterator's as an output type.
     def body(context: dg.AssetExecutionContext):  # type: ignore[no-untyped-def]
@@ -129,6 +141,7 @@ def _body(node: Node) -> Callable[..., Any]:
             yield from placed(context, node, node.extras["run"])
 
     body.__name__ = node.name
+    body.__signature__ = _SIGNATURE  # type: ignore[attr-defined]
     return body
 
 

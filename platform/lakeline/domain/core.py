@@ -1,5 +1,6 @@
 """What every decorator of a domain stands on: its name, its days, and how a declared node becomes one of its assets."""
 
+import datetime as dt
 import difflib
 import functools
 import re
@@ -54,15 +55,42 @@ class UnknownArgumentError(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Daily:
-    """One partition a UTC day, from ``start`` (included) to ``until`` (excluded), both ``YYYY-MM-DD``."""
+    """One partition a UTC day, from ``start`` (included) to ``until`` (excluded), both ``YYYY-MM-DD``.
+
+    Raises:
+        DomainError: One is no day, or none lies between them.
+    """
 
     start: str
     until: str | None = None
 
+    def __post_init__(self) -> None:
+        first, end = self._ends
+        if end is not None and end <= first:
+            raise DomainError(
+                f"Daily('{self.start}', until='{self.until}') has no day. Give a later until: it is not included."
+            )
+
     @functools.cache  # noqa: B019 - there are as many as domains
     def definition(self) -> dg.DailyPartitionsDefinition:
         """The partitions as Dagster takes them, one object for all assets."""
-        return dg.DailyPartitionsDefinition(self.start, end_date=self.until)
+        first, end = self._ends
+        return dg.DailyPartitionsDefinition(first, end_date=end)
+
+    @property
+    def _ends(self) -> tuple[dt.datetime, dt.datetime | None]:
+        return _midnight(self.start), None if self.until is None else _midnight(self.until)
+
+
+def _midnight(day: str) -> dt.datetime:
+    """The moment that begins a day; text like ``20240301`` is refused, since keys of partitions are compared as text."""
+    try:
+        found = dt.datetime.fromisoformat(day)
+    except ValueError:
+        found = None
+    if found is None or f"{found:%Y-%m-%d}" != day:
+        raise DomainError(f"'{day}' in Daily(…) is not a day. Write it as YYYY-MM-DD.")
+    return found
 
 
 @dataclass(frozen=True)
