@@ -26,6 +26,16 @@ RunFunction = Callable[[dg.AssetExecutionContext], Iterator[Any]]
 LAKEHOUSE = "lakehouse"
 AUTOMATION = ("auto", "manual")
 LAYERS = ("raw", "clean", "features", "models", "monitoring")
+_SIGNATURE = inspect.Signature(
+    [
+        inspect.Parameter(
+            "context",
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            annotation=dg.AssetExecutionContext,
+        )
+    ]
+)
+"""Of every asset's body: Dagster asks for it a dozen times an asset, and Python works it out each time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,18 +128,6 @@ def with_code_version(asset: dg.AssetsDefinition, reading: Reading) -> dg.Assets
         return asset
     digits = next(iter(nodes.values())).code.digits(reading)
     return asset.map_asset_specs(lambda spec: spec.replace_attributes(code_version=digits))
-
-
-_SIGNATURE = inspect.Signature(
-    [
-        inspect.Parameter(
-            "context",
-            inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            annotation=dg.AssetExecutionContext,
-        )
-    ]
-)
-"""Of every asset's body: Dagster asks for it a dozen times an asset, and Python works it out each time."""
 
 
 def _body(node: Node) -> Callable[..., Any]:
