@@ -33,6 +33,7 @@ from dagster._core.scheduler.instigation import (
 from lakeline.cli import main
 from lakeline.cli.demo import replay
 from lakeline.cli.serve import ServerEndedError, Servers, stopped_by_signals
+from lakeline.cli.status import report
 from lakeline.domain.node import nodes
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.declared import graph_of
@@ -293,6 +294,17 @@ def test_status_says_that_nothing_launches_what_is_to_be_built(noon, tmp_path):
         ticked(instance, before)
     said = "the sensor has not looked since 2026-11-01 12:00 UTC"
     assert said in Shown(folder, "status", at=NOON).text
+
+
+def test_status_of_a_project_without_a_sensor_says_what_to_do(noon, monkeypatch):
+    monkeypatch.setenv(f"{PREFIX}STATE", str(noon))
+    project = load_project(ROOT)
+    held = project.definitions
+    assert any("the sensor has not looked" in str(part) for part in report(project))
+    bare = dg.Definitions(assets=held.assets, resources=held.resources)
+    said = [str(part) for part in report(replace(project, definitions=bare))]
+    assert any("the project has no sensor. Put lakeline.freshness.sensor" in part for part in said)
+    assert not any("has not looked" in part for part in said)
 
 
 def ticked(instance: dg.DagsterInstance, at: dt.datetime) -> None:

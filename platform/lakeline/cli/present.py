@@ -21,11 +21,13 @@ class Present:
     Attributes:
         graph: Its assets.
         plan: What would be decided now.
-        looked: When its sensor, which launches what is decided, looked last; None if it never did or there is none.
+        has_sensor: Whether there is one that launches what is decided.
+        looked: When that looked last; None if it never did.
     """
 
     graph: "Graph"
     plan: "Plan"
+    has_sensor: bool
     looked: dt.datetime | None
 
 
@@ -50,7 +52,7 @@ def present(project: "Project", *, everything: bool = False) -> Present:
         budget=_budget(sensors),
         everything=everything,
     )
-    return Present(graph=graph, plan=plan, looked=looked)
+    return Present(graph=graph, plan=plan, has_sensor=bool(sensors), looked=looked)
 
 
 def _sensors(project: "Project") -> "list[dg.SensorDefinition]":

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from lakeline.cli.present import Present
     from lakeline.freshness.decision import Plan
     from lakeline.freshness.overview import Line
     from lakeline.project import Project
@@ -59,7 +60,7 @@ def report(project: "Project", *, verify: bool = False) -> "Iterator[Table | str
     yield from _listed("Sources that cannot be read", unread(project.house.ledger), "red")
     yield from _listed("Broken promises", [sentence(one) for one in broken], "red")
     yield from _listed("Runs to come", _runs(now.plan), "green")
-    if now.plan.runs and (idle := _idle(now.looked)):
+    if now.plan.runs and (idle := _idle(now)):
         yield f"  [yellow]{idle}"
     yield from _listed("Held up", _causes(now.plan), "yellow")
 
@@ -99,11 +100,16 @@ def _runs(plan: "Plan") -> "list[str]":
     return [f"{one.reason}; {count(len(one.steps), 'asset')} in one run" for one in plan.runs]
 
 
-def _idle(looked: dt.datetime | None) -> str:
+def _idle(now: "Present") -> str:
     """What to do where nothing launches the runs; empty where the sensor is at work."""
-    if looked is not None and dt.datetime.now(dt.UTC) - looked < AT_WORK:
+    if not now.has_sensor:
+        return (
+            "nothing launches them: the project has no sensor. Put lakeline.freshness.sensor.reconcile_sensor(assets) "
+            "into sensors= of its definitions, or build them with lakeline backfill."
+        )
+    if now.looked is not None and dt.datetime.now(dt.UTC) - now.looked < AT_WORK:
         return ""
-    since = f"since {moment(looked)} UTC" if looked else "yet"
+    since = f"since {moment(now.looked)} UTC" if now.looked else "yet"
     return (
         f"nothing launches them: the sensor has not looked {since}. Start lakeline ui with LAKELINE_AUTOMATION=true, or "
         "turn the sensor on in the UI under Automation."
