@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +14,7 @@ from click.testing import CliRunner
 from lakeline.cli import main
 from resources import build_resources
 from resources.settings import PREFIX, Settings
+from tests.projects import a_project
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -114,17 +114,6 @@ def test_the_domain_in_the_readme_is_built_as_it_says(tmp_path):
         "2026-01-02",
         "2026-01-03",
     ]
-
-
-def a_project(folder: Path) -> Path:
-    """A copy of this project without its library, beside the checkout that is installed."""
-    for name in ("definitions.py", "pyproject.toml", "workspace.yaml"):
-        folder.mkdir(exist_ok=True)
-        shutil.copy(ROOT / name, folder)
-    for name in ("assets", "resources", "sensors", "dbt"):
-        skipped = shutil.ignore_patterns("__pycache__", "target", "logs")
-        shutil.copytree(ROOT / name, folder / name, ignore=skipped)
-    return folder
 
 
 def test_the_walk_through_the_feature_stores_runs_in_an_empty_folder(tmp_path):
