@@ -434,7 +434,7 @@ def test_code_of_installed_packages_is_left_out() -> None:
 
 def test_a_column_says_the_same_whatever_its_words_are() -> None:
     from lakeline.contract import Contract, column
-    from lakeline.domain.factory import promise
+    from lakeline.contract.promise import promise
 
     class Old(Contract):
         name: str = column("Name", key=True)
@@ -447,6 +447,92 @@ def test_a_column_says_the_same_whatever_its_words_are() -> None:
 
     assert fingerprint(*promise(Old)) == fingerprint(*promise(Reworded))
     assert fingerprint(*promise(Old)) != fingerprint(*promise(Stricter))
+
+
+CONTRACT = '''
+from typing import ClassVar
+
+from lakeline.contract import Contract, column
+
+LOWEST = 0
+
+
+def short():
+    return len
+
+
+class Named(Contract):
+    name: str = column("Name", key=True)
+
+
+class Loaf(Named, version="1.0", duplicates="reject"):
+    """One loaf."""
+
+    SIZES: ClassVar[tuple[int, ...]] = (500, 1000)
+
+    weight_g: int = column("Weight", unit="g", ge=LOWEST, tags={"team": "a"}, checks=[short])
+
+    @classmethod
+    def halves(cls):
+        return cls._half(2)
+
+    @classmethod
+    def _half(cls, by):
+        return [size // by for size in cls.SIZES]
+
+
+def build(rows):
+    return rows.select(list(Loaf.columns))
+'''
+
+
+def mentioning(tmp_path: Path, old: str, new: str) -> list[str]:
+    """Code versions of what mentions the contract: as it is, changed, and as it is once more."""
+    assert old in CONTRACT
+    found = []
+    for number, text in enumerate((CONTRACT, CONTRACT.replace(old, new), CONTRACT)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "bread.py").write_text(text)
+        found.append(code_version(load(folder, "bread").build))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Weight", "What it weighs"),
+        ("One loaf.", "One loaf of bread."),
+        ('"Name"', '"What it is called"'),
+        ('"team": "a"', '"team": "b"'),
+    ],
+)
+def test_words_of_a_contract_that_a_function_mentions_do_not_count(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    before, reworded, again = mentioning(tmp_path, old, new)
+    assert before == reworded == again
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("LOWEST = 0", "LOWEST = 1"),
+        ('unit="g"', 'unit="kg"'),
+        ("reject", "warn"),
+        ('"1.0"', '"2.0"'),
+        ("key=True", "key=False"),
+        ("return len", "return max"),
+        ("(500, 1000)", "(500, 750)"),
+        ("_half(2)", "_half(3)"),
+        ("size // by", "size / by"),
+    ],
+)
+def test_all_else_of_a_contract_that_a_function_mentions_counts(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    before, changed, again = mentioning(tmp_path, old, new)
+    assert before == again != changed
 
 
 MODEL = """
@@ -479,7 +565,7 @@ SCHEMA = pa.DataFrameSchema({"name": pa.Column(str, pa.Check(lambda data: data.l
 )
 def test_the_checks_of_a_pandera_model_count(tmp_path: Path, spec: str, old: str, new: str) -> None:
     from lakeline.contract import resolve
-    from lakeline.domain.factory import promise
+    from lakeline.contract.promise import promise
 
     said: list[str] = []
     for text in (MODEL, MODEL.replace(old, new), MODEL):

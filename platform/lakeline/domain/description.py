@@ -9,12 +9,16 @@ import enum
 import functools
 import re
 import types
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, cast
 
-from lakeline.domain.reach import is_in_project
+from lakeline.contract.columns import Undeclared
+from lakeline.contract.declaration import Contract, ContractMeta
+from lakeline.contract.promise import promise
+from lakeline.domain.reach import function_of, is_in_project
 from lakeline.domain.source import Code
 
 Plain = (
@@ -91,6 +95,11 @@ class Description:
             return "(path)" if value.is_absolute() else repr(value.as_posix())
         if is_dataclass(value) and not isinstance(value, type):
             return self._of_dataclass(value)
+        if isinstance(value, ContractMeta):
+            said = _contract(cast("type[Contract]", value))
+            self.code |= said.code
+            self.is_whole &= said.is_whole
+            return said.text
         return self._of_code(value)
 
     def _of_dataclass(self, value: Any) -> str:
@@ -119,6 +128,34 @@ class Description:
     def _note(self, code: Code) -> None:
         if is_in_project(code) or id(code) in self.roots:
             self.code[id(code)] = code
+
+
+class _Said(NamedTuple):
+    text: str
+    code: Mapping[int, Code]
+    is_whole: bool
+
+
+@functools.lru_cache(maxsize=512)
+def _contract(contract: type[Contract]) -> _Said:
+    """What a contract promises and what else its class holds; its words may be mended, and nothing is built again."""
+    bases = [one for one in contract.__mro__ if isinstance(one, ContractMeta)]
+    members = [
+        (name, function_of(member))
+        for base in bases
+        for name, member in vars(base).items()
+        if is_in_project(base) and _is_more(name, member)
+    ]
+    description = Description()
+    text = description.of([contract.version, promise(contract), members])
+    return _Said(f"{full_name(contract)}{text}", description.code, description.is_whole)
+
+
+def _is_more(name: str, member: object) -> bool:
+    """Whether a member of a contract's class is neither a column nor what Python and lakeline put there."""
+    if isinstance(function_of(member), types.FunctionType):
+        return True
+    return name != "_declared" and not name.startswith("__") and not isinstance(member, Undeclared)
 
 
 @functools.lru_cache(maxsize=512)

@@ -1,10 +1,11 @@
 """From a decorated function to the node of its asset: what is declared is checked, and its code version taken."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from lakeline.contract import Contract
+from lakeline.contract.promise import promise
 from lakeline.domain.code_version import CodeVersion, code_version
 from lakeline.domain.conventions import LAYERS
 from lakeline.domain.declared import (
@@ -124,13 +125,6 @@ class NodeFactory:
             extras={"features": served} | ({"source_key": takes[-1]} if source else {}),
             **fields,
         )
-
-
-def promise(contract: type[Contract]) -> tuple[object, ...]:
-    """What of a contract decides which rows are published; its words do not."""
-    columns = [replace(one, doc="", tags={}) for one in contract.columns.values()]
-    made_from = () if contract.model is None else (contract.model,)
-    return columns, contract.duplicates, contract.table_checks, *made_from
 
 
 def spans(reads: Sequence[Read]) -> list[tuple[object, ...]]:

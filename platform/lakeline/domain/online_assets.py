@@ -7,9 +7,10 @@ from typing import Any
 
 import dagster as dg
 
+from lakeline.contract.promise import promise
 from lakeline.domain.code_version import CodeVersion
 from lakeline.domain.conventions import Settings, make_asset
-from lakeline.domain.factory import NodeFactory, promise
+from lakeline.domain.factory import NodeFactory
 from lakeline.domain.features import features_of
 from lakeline.domain.node import Node, node_of
 from lakeline.domain.reads import Read, latest

@@ -110,7 +110,7 @@ def _followed(chain: Sequence[str], scope: Scope) -> Iterator[Mention]:
 def _of_class(thing: type) -> Iterator[Mention]:
     yield from (Mention(base.__qualname__, base) for base in thing.__bases__)
     for name, member in vars(thing).items():
-        function = _function_of(member)
+        function = function_of(member)
         if isinstance(function, types.FunctionType):
             if is_in_project(function):
                 yield from mentioned(function)
@@ -118,7 +118,7 @@ def _of_class(thing: type) -> Iterator[Mention]:
             yield Mention(name, member)
 
 
-def _function_of(member: Any) -> Any:
+def function_of(member: Any) -> Any:
     """The function behind a class's method, property, cached property or cached method; anything else is itself."""
     if isinstance(member, classmethod | staticmethod):
         return member.__func__

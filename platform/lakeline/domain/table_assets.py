@@ -7,11 +7,12 @@ from typing import Any, Literal
 import dagster as dg
 
 from lakeline.contract import ContractSpec, resolve
+from lakeline.contract.promise import promise
 from lakeline.dbt.asset import blocking_names, check_names, model_function
 from lakeline.domain.code_version import CodeVersion
 from lakeline.domain.core import Decorator, DomainCore
 from lakeline.domain.declared import refuse_reads, refuse_table
-from lakeline.domain.factory import Function, promise, spans
+from lakeline.domain.factory import Function, spans
 from lakeline.domain.features import Feature, Joined
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Dependency, as_read
