@@ -1,8 +1,8 @@
 """The code version of an asset: a hash of its function and of what that reaches in the project.
 
-Comments, formatting, docstrings, words of contracts and the asset's own decorator do not count; constants, expressions and called code
-do, as deep as they live in the project. Code of libraries, lakeline among them, is left out: their versions stand in
-the lock file, and in the capsule of a model.
+Comments, formatting, docstrings, words of contracts and the asset's own decorator do not count; constants, expressions
+and called code do, as deep as they live in the project. Code of libraries, lakeline among them, is left out: their
+versions stand in the lock file, and in the capsule of a model.
 Nothing is imported for it: what a function imports when it runs counts as the text of that module.
 """
 
