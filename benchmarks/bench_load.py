@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmarks.harness import report
 
 ROOT = Path(__file__).parents[1]
-ROUNDS = 7
+ROUNDS = 21
 REACH = 1.3
 MEASURE = """
 import json, resource

@@ -32,6 +32,8 @@ VALUES: dict[Kind, tuple[type, ...]] = {
 }
 # Polars matches with Rust's regex, which has neither look-around nor backreferences.
 NOT_IN_RUST = re.compile(r"\(\?<?[=!]|\\[1-9]")
+WORDS = "words"
+"""In the metadata of a field that is for people: what it says changes no row."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +50,7 @@ class Column:
     name: str
     dtype: LogicalType
     nullable: bool
-    doc: str
+    doc: str = field(metadata={WORDS: True})
     unit: str | None = None
     key: bool = False
     event_time: bool = False
@@ -60,7 +62,7 @@ class Column:
     isin: tuple[Any, ...] | None = None
     matches: str | None = None
     personal: bool = False
-    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False, metadata={WORDS: True})
     checks: "tuple[CheckFactory, ...]" = ()
     renamed_from: str | None = None
     on_fail: Action = "fail"

@@ -9,13 +9,13 @@ import enum
 import functools
 import re
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from lakeline.contract.columns import Undeclared
+from lakeline.contract.columns import WORDS, Undeclared
 from lakeline.contract.declaration import Contract, ContractMeta
 from lakeline.contract.promise import promise
 from lakeline.domain.reach import function_of, is_in_project
@@ -62,15 +62,21 @@ class Description:
         """Text that is equal for equal values."""
         if type(value) in _MOST:
             return repr(value)
+        if is_dataclass(type(value)):  # asked first: a contract is made of them
+            return self._once(value, self._of_dataclass)
         if isinstance(value, Plain):
             if isinstance(value, enum.Enum):
                 self._note(type(value))
             return repr(value)
+        return self._once(value, self._of_container)
+
+    def _once(self, value: object, describe: Callable[[Any], str]) -> str:
+        """The description of a value that may hold itself."""
         if id(value) in self._around:
             return "(itself)"
         self._around.add(id(value))
         try:
-            return self._of_container(value)
+            return describe(value)
         finally:
             self._around.discard(id(value))
 
@@ -93,8 +99,6 @@ class Description:
             return f"pattern{self.of([value.pattern, value.flags])}"
         if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
             return "(path)" if value.is_absolute() else repr(value.as_posix())
-        if is_dataclass(value) and not isinstance(value, type):
-            return self._of_dataclass(value)
         if isinstance(value, ContractMeta):
             said = _contract(cast("type[Contract]", value))
             self.code |= said.code
@@ -160,8 +164,9 @@ def _is_more(name: str, member: object) -> bool:
 
 @functools.lru_cache(maxsize=512)
 def _fields(dataclass_type: type) -> tuple[tuple[str, object], ...]:
-    """Names and defaults of a dataclass's fields; `fields` sorts them out anew for each of its objects."""
-    return tuple((one.name, one.default) for one in fields(dataclass_type))
+    """Names and defaults of a dataclass's fields, without words; `fields` sorts them out anew for each of its objects."""
+    counted = (one for one in fields(dataclass_type) if WORDS not in one.metadata)
+    return tuple((one.name, one.default) for one in counted)
 
 
 def _wrapped(value: object) -> Any:
