@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -484,6 +484,21 @@ class Loaf(Named, version="1.0", duplicates="reject"):
 def build(rows):
     return rows.select(list(Loaf.columns))
 '''
+
+
+def test_contracts_that_hold_each_other_end() -> None:
+    from lakeline.contract import Contract, column
+
+    class Order(Contract):
+        number: int = column("Number", key=True)
+
+    class Item(Contract):
+        ORDER: ClassVar[type[Contract]] = Order
+
+        number: int = column("Number", key=True)
+
+    Order.ITEM = Item  # type: ignore[attr-defined]
+    assert len(fingerprint(Order)) == 12
 
 
 def mentioning(tmp_path: Path, old: str, new: str) -> list[str]:

@@ -9,11 +9,11 @@ import enum
 import functools
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, is_dataclass
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from lakeline.contract.columns import WORDS, Undeclared
 from lakeline.contract.declaration import Contract, ContractMeta
@@ -100,10 +100,7 @@ class Description:
         if isinstance(value, Path):  # an absolute one says where the code lies, not what it does
             return "(path)" if value.is_absolute() else repr(value.as_posix())
         if isinstance(value, ContractMeta):
-            said = _contract(cast("type[Contract]", value))
-            self.code |= said.code
-            self.is_whole &= said.is_whole
-            return said.text
+            return self._of_contract(cast("type[Contract]", value))
         return self._of_code(value)
 
     def _of_dataclass(self, value: Any) -> str:
@@ -116,6 +113,17 @@ class Description:
             if type(one) not in _SIMPLE or type(one) is not type(default) or one != default:
                 said.append(f"{name!r}: {self.of(one)}")
         return f"{full_name(made)}{{{', '.join(said)}}}"
+
+    def _of_contract(self, value: type[Contract]) -> str:
+        """What it promises and what else its class holds; its words may be mended, and nothing is built again."""
+        bases = [one for one in value.__mro__ if isinstance(one, ContractMeta)]
+        members = [
+            (name, function_of(member))
+            for base in bases
+            for name, member in vars(base).items()
+            if is_in_project(base) and _is_more(name, member)
+        ]
+        return f"{full_name(value)}{self.of([value.version, promise(value), members])}"
 
     def _of_code(self, value: Any) -> str:
         if isinstance(value, types.MethodType):
@@ -132,27 +140,6 @@ class Description:
     def _note(self, code: Code) -> None:
         if is_in_project(code) or id(code) in self.roots:
             self.code[id(code)] = code
-
-
-class _Said(NamedTuple):
-    text: str
-    code: Mapping[int, Code]
-    is_whole: bool
-
-
-@functools.lru_cache(maxsize=512)
-def _contract(contract: type[Contract]) -> _Said:
-    """What a contract promises and what else its class holds; its words may be mended, and nothing is built again."""
-    bases = [one for one in contract.__mro__ if isinstance(one, ContractMeta)]
-    members = [
-        (name, function_of(member))
-        for base in bases
-        for name, member in vars(base).items()
-        if is_in_project(base) and _is_more(name, member)
-    ]
-    description = Description()
-    text = description.of([contract.version, promise(contract), members])
-    return _Said(f"{full_name(contract)}{text}", description.code, description.is_whole)
 
 
 def _is_more(name: str, member: object) -> bool:
