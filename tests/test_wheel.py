@@ -48,7 +48,7 @@ def test_a_project_elsewhere_is_built_with_the_installed_library(
 ) -> None:
     project = a_project(tmp_path / "project")
     env = {**os.environ, "PYTHONPATH": str(installed), f"{PREFIX}STATE": str(tmp_path / "state")}
-    say = "import lakeline, sys; print(lakeline.__file__)"
+    say = "import lakeline; print(lakeline.__file__)"
     where = subprocess.run([sys.executable, "-c", say], cwd=project, env=env, check=True, capture_output=True, text=True)  # fmt: skip
     assert Path(where.stdout.strip()).is_relative_to(installed)
     day = ["--from", "2013-01-01", "--to", "2013-01-01"]

@@ -5,6 +5,7 @@ import difflib
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from lakeline.domain.factory import Function, NodeFactory
 from lakeline.domain.node import Node, nodes_of
 from lakeline.errors import DomainError
 from lakeline.features.on_demand import OnDemand
+from lakeline.window import day_start
 
 Decorator = Callable[[Function], dg.AssetsDefinition]
 Automation = Literal["auto", "manual"]
@@ -84,13 +86,11 @@ class Daily:
 
 def _midnight(day: str) -> dt.datetime:
     """The moment that begins a day; text like ``20240301`` is refused, since keys of partitions are compared as text."""
-    try:
-        found = dt.datetime.fromisoformat(day)
-    except ValueError:
-        found = None
-    if found is None or f"{found:%Y-%m-%d}" != day:
-        raise DomainError(f"'{day}' in Daily(…) is not a day. Write it as YYYY-MM-DD.")
-    return found
+    with suppress(ValueError):
+        found = day_start(day)
+        if found.date().isoformat() == day:
+            return found
+    raise DomainError(f"'{day}' in Daily(…) is not a day. Write it as YYYY-MM-DD.")
 
 
 @dataclass(frozen=True)

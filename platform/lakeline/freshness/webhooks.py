@@ -48,28 +48,20 @@ class WebhookChannel:
         """
         from lakeline.freshness.posting import post
 
-        post(self.name, self.url, alert.as_json())
+        post(self.name, self.url, self._content(alert))
+
+    def _content(self, alert: "Alert") -> dict[str, Any]:
+        return alert.as_json()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SlackChannel:
+class SlackChannel(WebhookChannel):
     """Posts each alert to an incoming webhook of Slack, or of what speaks its format."""
 
-    url: str = field(repr=False)
     name: str = "slack"
 
-    def __post_init__(self) -> None:
-        host_of(self.name, self.url)
-
-    def send(self, alert: "Alert") -> None:
-        """Post the alert.
-
-        Raises:
-            DeliveryError: Slack is not reached, or answers anything but success.
-        """
-        from lakeline.freshness.posting import post
-
-        post(self.name, self.url, slack_message(alert))
+    def _content(self, alert: "Alert") -> dict[str, Any]:
+        return slack_message(alert)
 
 
 def slack_message(alert: "Alert") -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lakeline.errors import DomainError
 from lakeline.models.learning import GateRules, Learning
 from lakeline.models.training_set import TrainingSet
+from lakeline.window import day_start
 
 if TYPE_CHECKING:
     import numpy as np
@@ -170,7 +171,7 @@ def moment_of(day: str) -> dt.datetime:
         DomainError: The text is no day.
     """
     try:
-        return dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC)
+        return day_start(day)
     except ValueError as error:
         raise DomainError(f"train_until='{day}' is not a day. Write it as YYYY-MM-DD.") from error
 
