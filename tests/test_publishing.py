@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import polars as pl
@@ -100,6 +101,25 @@ def test_frames_of_an_iterator_are_published_together(lake_and_ledger: Both):
     lake, ledger = lake_and_ledger
     publish(lake, ledger, READINGS, (readings(day) for day in DAYS), window=WEEKEND)
     assert len(snapshots_of(lake)) == 1
+    assert_true_ledger(lake, ledger)
+
+
+@pytest.mark.parametrize(("cores", "writers"), [(1, 2), (2, 2), (3, 3), (64, 4)])
+def test_as_many_threads_write_as_there_are_cores_within_bounds(
+    lake_and_ledger: Both, monkeypatch: pytest.MonkeyPatch, cores: int, writers: int
+):
+    monkeypatch.setattr(pl, "thread_pool_size", lambda: cores)
+    pools: list[int] = []
+
+    class Seen(ThreadPoolExecutor):
+        def __init__(self, threads: int, **named: Any) -> None:
+            pools.append(threads)
+            super().__init__(threads, **named)
+
+    monkeypatch.setattr("lakeline.lake.stage.ThreadPoolExecutor", Seen)
+    lake, ledger = lake_and_ledger
+    publish_days(lake, ledger, *DAYS)
+    assert pools == [writers]
     assert_true_ledger(lake, ledger)
 
 

@@ -20,8 +20,11 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
-WRITERS = 2
-"""Threads that write: Parquet encoding leaves the interpreter, so two cores are used."""
+FEWEST_WRITERS, MOST_WRITERS = 2, 4
+"""Threads that write, one a core: Parquet's encoder leaves the interpreter.
+
+Each holds some 10 MB for a day of 50,000 x 15, and four have enough to do with what one thread can audit and hash.
+"""
 
 
 class StorageFullError(LakeError):
@@ -75,8 +78,9 @@ class Stager:
     def __init__(self, table: "Table") -> None:
         self.table = table
         self._layout = layout_of(Shape.of(table))
-        self._pool = ThreadPoolExecutor(WRITERS, thread_name_prefix="stage")
-        self._room = BoundedSemaphore(WRITERS + 1)
+        writers = writers_on(_cores())
+        self._pool = ThreadPoolExecutor(writers, thread_name_prefix="stage")
+        self._room = BoundedSemaphore(writers + 1)
         self._files: list[Future[StagedFile]] = []
         self._seen = 0  # files that are known to be written
 
@@ -135,6 +139,18 @@ def stage(table: "Table", frames: "Mapping[str, pl.DataFrame]") -> list[StagedFi
     except BaseException:
         stager.discard()
         raise
+
+
+def writers_on(cores: int) -> int:
+    """How many threads write on so many cores; two even on one, since a bucket lets them wait."""
+    return min(max(cores, FEWEST_WRITERS), MOST_WRITERS)
+
+
+def _cores() -> int:
+    """The cores of this process as Polars counts them, which heeds its quota and ``POLARS_MAX_THREADS``."""
+    import polars as pl
+
+    return pl.thread_pool_size()
 
 
 @contextmanager
