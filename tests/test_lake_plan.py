@@ -150,3 +150,27 @@ def foreign(folder: Path, *, transform: str) -> Any:
     return catalog.create_table(
         "shop.visits", iceberg_schema(Visit), partition_spec=PartitionSpec(parted)
     )
+
+
+def test_a_new_process_reads_only_the_manifests_of_the_days_it_asks_for(
+    table: Any, monkeypatch: pytest.MonkeyPatch
+):
+    from pyiceberg.manifest import ManifestFile
+
+    from lakeline.lake.plan import _files_of
+
+    read: list[str] = []
+    real = ManifestFile.fetch_manifest_entry
+
+    def counted(self: ManifestFile, *given: Any, **named: Any) -> Any:
+        read.append(self.manifest_path)
+        return real(self, *given, **named)
+
+    monkeypatch.setattr(ManifestFile, "fetch_manifest_entry", counted)
+    _files_of.cache_clear()
+    assert days(planned(table, Window.of_days(DAYS[1]))) == [DAYS[1]]
+    assert len(read) == 1
+    assert days(planned(table, Window(start=NOON, end=NOON + dt.timedelta(days=1)))) == [*DAYS[1:]]
+    assert len(read) == 2
+    assert days(planned(table)) == list(DAYS)
+    assert len(read) == 3

@@ -25,6 +25,9 @@ TABLE_PROPERTIES = {
     "commit.retry.num-retries": "0",
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "20",
+    # For what pyiceberg or another engine appends; lakeline's own commits merge as `replacing` says.
+    "commit.manifest-merge.enabled": "true",
+    "commit.manifest.min-count-to-merge": "32",
 }
 
 

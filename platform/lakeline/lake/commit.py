@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lakeline.errors import LakeError, LakelineError
-from lakeline.lake.partitions import partition_key, windows_filter
+from lakeline.lake.partitions import windows_filter
 from lakeline.lake.stage import StagedFile, full_disk_named
 
 if TYPE_CHECKING:
@@ -155,26 +155,17 @@ def _commit(
     windows: "Sequence[Window]",
     properties: Mapping[str, str],
 ) -> int | None:
-    from pyiceberg.table.snapshots import Operation
+    from lakeline.lake.replacing import Replacing
 
-    predicate = windows_filter(table, windows)
-    tasks = table.scan(predicate).plan_files() if table.current_snapshot() else ()
-    stale = [task.file for task in tasks if partition_key(task.file) in partitions]
-    if not stale and not staged:
-        return None
     with _quick_transaction(table) as transaction:
-        update = transaction.update_snapshot(snapshot_properties=dict(properties))
-        overwrite = update.overwrite()
-        overwrite._isolation_operation = Operation.OVERWRITE  # as Table.overwrite does
-        overwrite.delete_by_predicate(predicate)  # what a concurrent commit may not touch
-        for file in stale:
-            overwrite.delete_data_file(file)
-        for one in staged:
-            overwrite.append_data_file(one.file)
-        with swept(overwrite):
-            overwrite.commit()
+        within = windows_filter(table, windows)
+        replacing = Replacing(transaction, partitions, within, staged, properties)
+        if replacing.is_void:
+            return None
+        with swept(replacing):
+            replacing.commit()
             transaction.commit_transaction()
-    return int(overwrite.snapshot_id)
+    return int(replacing.snapshot_id)
 
 
 def merge_manifests(table: "Table", properties: Mapping[str, str]) -> None:

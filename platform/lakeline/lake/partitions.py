@@ -22,7 +22,16 @@ def partition_key(file: "DataFile") -> str:
     value = file.partition[0] if len(file.partition) else None
     if value is None:
         return WHOLE
-    return value if isinstance(value, str) else (_EPOCH + dt.timedelta(days=value)).isoformat()
+    return value if isinstance(value, str) else day_key(value)
+
+
+def day_key(days: int) -> str:
+    """Key of the partition that Iceberg calls by the days since 1970.
+
+    >>> day_key(19_783)
+    '2024-03-01'
+    """
+    return (_EPOCH + dt.timedelta(days=days)).isoformat()
 
 
 def event_time_column(table: "Table") -> str | None:

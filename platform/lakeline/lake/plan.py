@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from lakeline.lake.partitions import event_time_column, partition_key
+from lakeline.lake.partitions import day_key, event_time_column, partition_key
 from lakeline.window import DAY, WHOLE, Window, day_start
 
 if TYPE_CHECKING:
@@ -62,20 +62,22 @@ def plan(table: "Table", window: Window | None = None) -> Plan | None:
     """
     if not _is_parted_by_days(table):
         return None
-    held = sorted(_held(table), key=lambda file: file.partition)
+    if event_time_column(table) is None:
+        window = None
+    held = sorted(_held(table, window), key=lambda file: file.partition)
     is_whole = True
-    if window is not None and event_time_column(table) is not None:
-        held = [file for file in held if _may_hold(file, window)]
+    if window is not None:
+        held = [file for file in held if _may_hold(file.partition, file.partition, window)]
         is_whole = window.has_whole_days and all(file.partition != WHOLE for file in held)
     files = tuple(file for file in held if file.is_data)
     return Plan(files=files, has_deletes=len(files) < len(held), is_whole=is_whole)
 
 
-def _may_hold(file: HeldFile, window: Window) -> bool:
-    if file.partition == WHOLE:
+def _may_hold(first: str, last: str, window: Window) -> bool:
+    """Whether one of the days from ``first`` to ``last`` may have rows of a window; rows of no day always may."""
+    if WHOLE in {first, last}:
         return True
-    start = day_start(file.partition)
-    return window.start < start + DAY and start < window.end
+    return window.start < day_start(last) + DAY and day_start(first) < window.end
 
 
 def _is_parted_by_days(table: "Table") -> bool:
@@ -91,10 +93,37 @@ def _is_parted_by_days(table: "Table") -> bool:
     )
 
 
-def _held(table: "Table") -> Iterator[HeldFile]:
+def _held(table: "Table", window: Window | None) -> Iterator[HeldFile]:
+    """The files of the manifests that may know some of a window."""
+    from pyiceberg.utils.concurrent import ExecutorFactory
+
     snapshot = table.current_snapshot()
-    for manifest in snapshot.manifests(table.io) if snapshot is not None else ():
-        yield from _files_of(_Manifest(manifest.manifest_path, manifest, table.io))
+    manifests = snapshot.manifests(table.io) if snapshot is not None else []
+    if window is not None:
+        manifests = [one for one in manifests if _may_hold(*_days_of(one), window)]
+    sources = [_Manifest(one.manifest_path, one, table.io) for one in manifests]
+    # A bucket takes its time for each that is not known yet.
+    gather = ExecutorFactory.get_or_create().map if len(sources) > 1 else map
+    for files in gather(_files_of, sources):
+        yield from files
+
+
+def _days_of(manifest: "ManifestFile") -> tuple[str, str]:
+    """The first and the last day of a manifest's files; `WHOLE` where some have none, or it does not say."""
+    summary = manifest.partitions[0] if manifest.partitions else None
+    if (
+        summary is None
+        or summary.contains_null
+        or not summary.lower_bound
+        or not summary.upper_bound
+    ):
+        return WHOLE, WHOLE
+    return _day_of(summary.lower_bound), _day_of(summary.upper_bound)
+
+
+def _day_of(bound: bytes) -> str:
+    """The day that Iceberg writes as so many since 1970, in four bytes."""
+    return day_key(int.from_bytes(bound, "little", signed=True))
 
 
 @dataclass(frozen=True, slots=True)
