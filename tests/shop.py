@@ -170,8 +170,11 @@ def run(
 
 
 def published(house: Lakehouse, table: str) -> list[dict[str, Any]]:
-    """Rows of a table as readers see them now."""
+    """Rows of a table as readers see them now; none of one that was never written."""
     from lakeline.lake.read import scan_polars
 
-    frame = scan_polars(house.lake.load(table)).collect()
+    found = house.lake.find(table)
+    if found is None:
+        return []
+    frame = scan_polars(found).collect()
     return frame.sort(frame.columns[:2]).to_dicts()

@@ -362,6 +362,9 @@ def test_the_best_trial_is_trained_again_and_challenges_and_the_gate_decides(fre
     assert champion is not None
     is_promoted = shown["is_champion"].value
     assert champion.version == (challenger.version if is_promoted else before.version)
+    [spent], [trained, _] = map(fresh.house.ledger.history, ("mill/better_wear", "mill/wear"))
+    assert spent.ended_ts is not None
+    assert spent.ended_ts <= trained.started_ts
     assert fresh.house.ledger.versions("mill/wear")[""] == champion.digest[:32]
     if not is_promoted:
         assert fresh.registry.aliased("mill.wear", "challenger") == challenger.version

@@ -1,5 +1,6 @@
 """dbt models as assets: what their SQL reads is declared, what their tests find decides, and dbt by hand only looks."""
 
+import datetime as dt
 import os
 import shutil
 from collections.abc import Iterator
@@ -337,6 +338,24 @@ def test_a_model_reads_another_and_only_its_own_tests_run(parsed: Path, house: L
 def test_a_run_leaves_the_environment_as_it_was(parsed: Path, house: Lakehouse) -> None:
     run(model(new_domain(), parsed), house, DAY)
     assert "LAKELINE_START" not in os.environ
+
+
+def test_running_dbt_is_part_of_what_a_build_cost(
+    parsed: Path, house: Lakehouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lakeline.dbt import invoke
+
+    build, called = invoke.build, []
+
+    def noted(*given: Any) -> Any:
+        called.append(dt.datetime.now(dt.UTC))
+        return build(*given)
+
+    monkeypatch.setattr(invoke, "build", noted)
+    assert run(model(new_domain(), parsed), house, DAY).success
+    [record] = house.ledger.history("shop/totals")
+    assert record.ended_ts is not None
+    assert record.started_ts <= called[0] <= record.ended_ts
 
 
 # --- lineage ----------------------------------------------------------------------------------

@@ -3,7 +3,9 @@
 import datetime as dt
 import re
 import signal
+import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from lakeline.domain import Check, Daily, Domain, Rows, Table, latest, past
+from lakeline.domain import Check, Daily, Domain, Report, Rows, Table, latest, past
 from lakeline.domain.declared import ArgumentsError, UndeclaredReadError
 from lakeline.domain.domain import UnknownArgumentError
 from lakeline.domain.node import ForeignAssetError, node_of
@@ -601,6 +603,85 @@ def test_plain_assets_stand_beside_a_domain(house: Lakehouse) -> None:
 
     assert run([after, shops, before], house).success
     assert order == ["before", "shops", "after"]
+
+
+def busy(cpu_s: float, size_bytes: int = 0) -> None:
+    """Compute for a while, with so much memory held."""
+    held = bytearray(b"1") * size_bytes
+    until = time.process_time() + cpu_s
+    while time.process_time() < until:
+        pass
+    del held
+
+
+def test_what_a_function_costs_is_recorded_and_not_what_the_one_before_did(
+    house: Lakehouse,
+) -> None:
+    domain = new_domain()
+
+    @domain.table(contract=Sale, layer="raw")
+    def sales(window: Window) -> pl.DataFrame:
+        busy(2, 600 << 20)
+        return sales_frame(SALES, window)
+
+    totals = totals_asset(domain, sales)
+    assert run([sales, totals], house, DAYS[0]).success
+    [dear], [cheap] = (house.ledger.history(f"shop/{name}") for name in ("sales", "totals"))
+    assert dear.cpu_s > 2
+    assert dear.wall_s > 2
+    assert dear.peak_rss_bytes > 600 << 20
+    assert cheap.cpu_s < 2
+    assert cheap.peak_rss_bytes < dear.peak_rss_bytes - (300 << 20)
+    assert dear.ended_ts is not None
+    assert dear.ended_ts <= cheap.started_ts
+
+
+def test_each_stretch_of_days_costs_what_it_took_itself(house: Lakehouse) -> None:
+    domain, called = new_domain(), []
+
+    @domain.table(contract=Sale, layer="raw")
+    def sales(window: Window) -> pl.DataFrame:
+        called.append(dt.datetime.now(dt.UTC))
+        return sales_frame(SALES, window)
+
+    assert run([sales], house, DAYS[1]).success
+    assert run([sales], house, DAYS[0], DAYS[2], tags=CHANGED_ONLY).success
+    spans = [(one.started_ts, one.ended_ts) for one in reversed(house.ledger.history("shop/sales"))]
+    assert len(spans) == len(called) == 3
+    for (start, end), at in zip(spans, called, strict=True):
+        assert end is not None
+        assert start <= at <= end
+    assert all(end <= start for (_, end), (start, _) in pairwise(spans) if end is not None)
+
+
+@pytest.mark.parametrize("kind", ["table", "feature view", "report"])
+def test_the_build_begins_before_the_function_is_called(house: Lakehouse, kind: str) -> None:
+    domain, called = new_domain(), []
+    sales = sales_asset(domain)
+
+    def made(window: Window, sales: Table) -> Any:
+        called.append(dt.datetime.now(dt.UTC))
+        rows = by_day(sales.read())
+        return rows if kind == "table" else rows.with_columns(known_ts="event_ts")
+
+    def told(sales: Table) -> Any:
+        called.append(dt.datetime.now(dt.UTC))
+        return Report(html="<p>none</p>", numbers={"rows": sales.read().collect().height})
+
+    if kind == "report":
+        asset = domain.report(reads=[sales])(told)
+    elif kind == "table":
+        asset = domain.table(contract=Total, reads=[sales])(made)
+    else:
+        asset = domain.feature_view(contract=Trend, reads=[sales], entities=["shop"], ttl="2d")(
+            made
+        )
+    assert run([sales], house, DAYS[0]).success
+    done = run([asset], house, None if kind == "report" else DAYS[0])
+    assert done.success, done.error
+    [record] = house.ledger.history("shop/told" if kind == "report" else "shop/made")
+    assert record.ended_ts is not None
+    assert record.started_ts <= called[0] <= record.ended_ts
 
 
 # --- what a function returns ------------------------------------------------------------------

@@ -351,6 +351,45 @@ def test_all_columns_are_told_where_all_are_kept(lake: Lake):
     assert columns_told(lake, lambda rows: rows) == [sorted(Sale.columns)]
 
 
+def test_no_columns_are_told_where_rows_are_only_numbered(lake: Lake):
+    assert columns_told(lake, lambda rows: rows.with_row_index().select("index")) == [[]]
+
+
+NUMBERED: dict[str, Callable[[pl.LazyFrame], pl.LazyFrame]] = {
+    "row index": lambda rows: rows.with_row_index().select("index"),
+    "range": lambda rows: rows.select(pl.int_range(pl.len())),
+    "first rows": lambda rows: rows.head(7).with_row_index().select("index"),
+    "last rows": lambda rows: rows.tail(7).select(pl.int_range(pl.len())),
+    "filtered": lambda rows: rows.filter(pl.col("pieces") > 1).with_row_index().select("index"),
+    "crossed": lambda rows: rows.select("client").join(
+        rows.with_row_index().select("index"), how="cross"
+    ),
+}
+
+
+@pytest.mark.parametrize("use", NUMBERED.values(), ids=NUMBERED)
+@pytest.mark.parametrize("is_plain", [True, False], ids=["files", "iceberg"])
+@pytest.mark.parametrize("on_read", [None, lambda _: None], ids=["polars", "handle"])
+def test_rows_of_no_column_are_still_rows(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch, *, use: Any, is_plain: bool, on_read: Any
+):
+    table, cut = four_days(lake), Window(start=NOON, end=ALL.end)
+    monkeypatch.setattr("lakeline.lake.read._is_plain", lambda *_: is_plain)
+    for window in (None, ALL, cut):
+        lazy = scan_polars(table, window, on_read=on_read)
+        found, wanted = use(lazy).collect(), use(lazy.collect().lazy()).collect()
+        assert found.shape == wanted.shape
+        assert_frame_equal(found, wanted, check_row_order=False)
+
+
+def test_a_read_of_no_column_has_all_rows(lake: Lake):
+    table = four_days(lake)
+    for on_read in (None, lambda _: None):
+        lazy = scan_polars(table, ALL, columns=[], on_read=on_read)
+        assert lazy.with_row_index().collect().height == len(DAYS) * HOURS
+    assert read_arrow(table, ALL, columns=[]).num_rows == len(DAYS) * HOURS
+
+
 def test_a_limited_read_keeps_its_filter(lake: Lake):
     table = four_days(lake)
     lazy = scan_polars(table, on_read=lambda _: None)

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from lakeline.adopting import differences
 from lakeline.freshness.outside import Watch
 from lakeline.lake import Lake
+from lakeline.lake.commit import TableSetBackError
 from lakeline.lake.maintenance import compact
 from lakeline.ledger import Input, Ledger
 from lakeline.publishing import Provenance, Target, publish
@@ -153,3 +155,66 @@ def test_a_publish_that_was_killed_halfway_is_finished(
     watch.look(lake, ledger, NOW)
     assert ledger.unfinished() == set()
     assert changed(ledger) == {SUNDAY}
+
+
+def test_days_of_a_dropped_table_are_written_again_whichever_is_built_first(
+    both: tuple[Lake, Ledger],
+) -> None:
+    lake, ledger = both
+    lake.catalog.drop_table(READINGS.table)
+    assert publish_days(lake, ledger, FRIDAY).changed == (FRIDAY,)
+    assert set(ledger.versions(READINGS.asset)) == {FRIDAY}
+    assert ledger.marked_of(COPY.asset) == (SATURDAY, SUNDAY)
+    assert publish_days(lake, ledger, SATURDAY, SUNDAY).changed == (SATURDAY, SUNDAY)
+    assert differences(lake, ledger, READINGS) == ()
+    assert look(lake, ledger) == []
+
+
+@pytest.fixture
+def set_back(tmp_path: Path) -> tuple[Lake, Ledger]:
+    """A catalog restored from a backup: a day was corrected and another one added since."""
+    store = embedded(tmp_path)
+    lake, ledger = store.lake(), store.ledger()
+    publish_days(lake, ledger, FRIDAY, SATURDAY)
+    with sqlite3.connect(tmp_path / "catalog.db") as present:
+        with sqlite3.connect(tmp_path / "backup.db") as backup:
+            present.backup(backup)
+        publish_days(lake, ledger, SATURDAY, base=30)
+        publish_days(lake, ledger, SUNDAY)
+        with sqlite3.connect(tmp_path / "backup.db") as backup:
+            backup.backup(present)
+    changed(ledger)
+    return store.lake(), ledger
+
+
+def test_a_catalog_restored_from_a_backup_is_the_truth(set_back: tuple[Lake, Ledger]) -> None:
+    lake, ledger = set_back
+    assert look(lake, ledger) == [(READINGS.asset, "adopted")]
+    assert changed(ledger) == {SATURDAY, SUNDAY}
+    assert differences(lake, ledger, READINGS) == ()
+    assert look(lake, ledger) == []
+    assert publish_days(lake, ledger, SATURDAY, base=30).changed == (SATURDAY,)
+
+
+def test_nothing_is_published_on_top_of_a_restored_catalog(set_back: tuple[Lake, Ledger]) -> None:
+    lake, ledger = set_back
+    with pytest.raises(TableSetBackError, match="lakeline lake adopt weather/readings"):
+        publish_days(lake, ledger, FRIDAY, base=40)
+
+
+def test_a_ledger_restored_while_the_tables_are_watched_is_noticed(tmp_path: Path) -> None:
+    store = embedded(tmp_path)
+    lake, ledger = store.lake(), store.ledger()
+    publish_days(lake, ledger, *DAYS)
+    with sqlite3.connect(tmp_path / "ledger.db") as present:
+        with sqlite3.connect(tmp_path / "backup.db") as backup:
+            present.backup(backup)
+        publish_days(lake, ledger, SUNDAY, base=30)
+        watch = Watch([READINGS])
+        assert watch.look(lake, ledger, NOW) == []
+        with sqlite3.connect(tmp_path / "backup.db") as backup:
+            backup.backup(present)
+    (state,) = watch.look(lake, ledger, NOW)
+    assert state.state == "adopted"
+    assert differences(lake, ledger, READINGS) == ()
+    assert watch.look(lake, ledger, NOW) == []

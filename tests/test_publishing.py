@@ -1,15 +1,18 @@
 """Publishing: all partitions of a window or none, whatever breaks on the way."""
 
 import datetime as dt
+import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import polars as pl
 import pytest
 
 from lakeline.contract import Contract, column
-from lakeline.errors import ExtraColumns, MissingColumns, WrongType
+from lakeline.contract.iceberg import iceberg_schema
+from lakeline.errors import EvolutionError, ExtraColumns, MissingColumns, WrongType
 from lakeline.lake import Lake
 from lakeline.lake.quarantine import quarantine_name
 from lakeline.lake.read import read_arrow, scan_polars
@@ -18,6 +21,7 @@ from lakeline.ledger import Input, Ledger
 from lakeline.publishing import (
     AuditFailedError,
     EmptyPartitionError,
+    NoDaysError,
     OutsideWindowError,
     Provenance,
     SplitPartitionError,
@@ -25,13 +29,14 @@ from lakeline.publishing import (
     WindowMissingError,
     publish,
 )
-from lakeline.window import Window
+from lakeline.window import Window, day_start
 from tests.lakes import (
     DAYS,
     READINGS,
     SENSORS,
     WEEKEND,
     Reading,
+    append_elsewhere,
     assert_true_ledger,
     data_files,
     failing,
@@ -259,6 +264,39 @@ def test_rejected_rows_go_to_quarantine_and_the_rest_is_published(lake_and_ledge
     assert_true_ledger(lake, ledger)
 
 
+def test_no_value_of_a_rejected_row_is_in_the_metadata_of_quarantine(lake_and_ledger: Both):
+    lake, ledger = lake_and_ledger
+    bad = with_value(readings(FRIDAY), 1, celsius=99.0)
+    publish(lake, ledger, READINGS, bad, window=Window.of_days(FRIDAY))
+    table = lake.load(quarantine_name(READINGS.table))
+    (field,) = [one.field_id for one in table.schema().fields if one.name == "row"]
+    (task,) = table.scan().plan_files()
+    assert field not in (task.file.lower_bounds or {})
+    assert field not in (task.file.upper_bounds or {})
+
+
+class Visit(Contract, version="1.0"):
+    """One row a visit; some of its columns are called as the quarantine might call its own."""
+
+    event_ts: dt.datetime = column("When", event_time=True, key=True)
+    day: str = column("Name of the day")
+    partition: int = column("Of the shop", ge=0, on_fail="reject")
+
+
+def test_a_rejected_row_keeps_all_its_columns_whatever_they_are_called(lake_and_ledger: Both):
+    lake, ledger = lake_and_ledger
+    row = {"event_ts": day_start(FRIDAY), "day": "Friday", "partition": -1}
+    target = Target(asset="shop/visits", contract=Visit, daily=True)
+    publish(lake, ledger, target, pl.DataFrame([row]), window=Window.of_days(FRIDAY))
+    held = scan_polars(lake.load(quarantine_name(target.table))).collect()
+    assert json.loads(held["row"][0]) == {
+        "event_ts": f"{FRIDAY} 00:00:00.000000+00:00",
+        "day": "Friday",
+        "partition": "-1",
+    }
+    assert held["partition"].to_list() == [FRIDAY]
+
+
 def test_a_blanked_value_becomes_null_and_its_row_is_kept_in_quarantine(lake_and_ledger: Both):
     lake, ledger = lake_and_ledger
     done = publish(
@@ -384,3 +422,69 @@ def test_a_daily_table_needs_a_window(lake_and_ledger: Both):
     lake, ledger = lake_and_ledger
     with pytest.raises(WindowMissingError, match="'weather/readings' is parted by day"):
         publish(lake, ledger, READINGS, readings(FRIDAY), window=None)
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        Window(start=day_start(FRIDAY), end=day_start(FRIDAY)),
+        Window(start=day_start(FRIDAY), end=day_start(SUNDAY)),
+        Window.of_days(SUNDAY, FRIDAY),
+    ],
+)
+def test_a_daily_table_needs_days(lake_and_ledger: Both, window: Window):
+    lake, ledger = lake_and_ledger
+    publish_days(lake, ledger, *DAYS)
+    with pytest.raises(NoDaysError, match=r"'weather/readings'.* names no day\..*Window\.of_days"):
+        publish(lake, ledger, READINGS, readings(FRIDAY).clear(), window=window)
+    assert rows_of(lake).height == 12
+    assert_true_ledger(lake, ledger)
+
+
+# --- partitions -----------------------------------------------------------------------------------
+
+WHOLE_READINGS = replace(READINGS, daily=False)
+
+
+def test_an_unpartitioned_table_does_not_become_a_daily_one(lake_and_ledger: Both):
+    lake, ledger = lake_and_ledger
+    publish(lake, ledger, WHOLE_READINGS, readings(FRIDAY), window=None)
+    with pytest.raises(EvolutionError) as caught:
+        publish_days(lake, ledger, FRIDAY, base=20)
+    assert str(caught.value) == (
+        "Table 'weather.readings' cannot follow Reading 1.0: partitions: none -> by UTC day (daily=True). "
+        "What is there would stay beside what is built, and its rows be counted twice. "
+        "Go back to daily=False, or give the asset another name and so a new table."
+    )
+    publish(lake, ledger, WHOLE_READINGS, readings(FRIDAY, base=30), window=None)
+    assert rows_of(lake).height == 4
+    assert_true_ledger(lake, ledger, WHOLE_READINGS)
+
+
+def test_a_daily_table_does_not_become_an_unpartitioned_one(lake_and_ledger: Both):
+    lake, ledger = lake_and_ledger
+    publish_days(lake, ledger, FRIDAY)
+    with pytest.raises(EvolutionError, match=r"partitions: by UTC day -> none \(daily=False\)"):
+        publish(lake, ledger, WHOLE_READINGS, readings(FRIDAY, base=20), window=None)
+    publish_days(lake, ledger, FRIDAY, base=30)
+    assert rows_of(lake).height == 4
+    assert_true_ledger(lake, ledger)
+
+
+def test_a_table_that_another_engine_parts_by_more_is_left_to_it(lake_and_ledger: Both):
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+    from pyiceberg.transforms import IdentityTransform
+
+    lake, ledger = lake_and_ledger
+    schema = iceberg_schema(Reading)
+    by_sensor = PartitionSpec(PartitionField(2, 1000, IdentityTransform(), "sensor"))
+    lake.create_namespace_of(READINGS.table)
+    lake.catalog.create_table(READINGS.table, schema, partition_spec=by_sensor)
+    append_elsewhere(lake, *DAYS)
+    for daily in (True, False):
+        table = lake.open(READINGS.table, Reading, daily=daily)
+        assert scan_polars(table).collect().height == 12
+    publish(lake, ledger, SENSORS, pl.DataFrame({"sensor": ["a"], "height": [1]}), window=None)
+    with lake.load(SENSORS.table).update_spec() as update:
+        update.add_field("sensor", IdentityTransform())
+    lake.open(SENSORS.table, SENSORS.contract, daily=False)

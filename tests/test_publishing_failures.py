@@ -1,5 +1,6 @@
 """Publishing beside rivals and other engines, on full disks, and through crashes: all partitions or none."""
 
+import datetime as dt
 import errno
 import os
 import subprocess
@@ -15,6 +16,8 @@ from lakeline.lake import Lake
 from lakeline.lake import commit as commit_module
 from lakeline.lake.commit import BATCH, ForeignWriteError, TableSetBackError, batches_of, stamp
 from lakeline.lake.files import StagedFilesGoneError, stored
+from lakeline.lake.maintenance import compact, expire
+from lakeline.lake.quarantine import quarantine_name
 from lakeline.lake.stage import StorageFullError
 from lakeline.ledger import Ledger
 from lakeline.publishing import (
@@ -22,6 +25,7 @@ from lakeline.publishing import (
     publish,
 )
 from lakeline.recording import ConcurrentBuildError, mend
+from lakeline.window import Window
 from tests.lakes import (
     DAYS,
     READINGS,
@@ -302,6 +306,70 @@ def test_a_quarantine_whose_publish_was_killed_is_taken_back_at_the_next(
     assert "77" in quarantined(lake)["row"][0]
     mend(lake, ledger, READINGS.asset)
     assert quarantined(lake)["batch"].to_list() == [done.batch]
+
+
+def die_before_the_commit(
+    lake: Lake, ledger: Ledger, monkeypatch: pytest.MonkeyPatch, celsius: float
+) -> None:
+    """Publish a Friday with a reading that is rejected, killed when it is in quarantine."""
+    with monkeypatch.context() as patched:
+        patched.setattr("lakeline.recording._commit", failing(SystemExit("killed")))
+        patched.setattr("lakeline.recording._settle", failing(SystemExit("killed")))
+        rows = with_value(readings(FRIDAY, base=20), 0, celsius=celsius)
+        with pytest.raises(SystemExit):
+            publish(lake, ledger, READINGS, rows, window=Window.of_days(FRIDAY))
+
+
+def rejected_days(lake: Lake) -> dict[str, str]:
+    """The publish that rejected the rows of each day in quarantine."""
+    rows = quarantined(lake)
+    return dict(zip(rows["partition"], rows["batch"], strict=True))
+
+
+def test_a_quarantine_is_taken_back_below_its_maintenance(
+    lake_and_ledger: Both, monkeypatch: pytest.MonkeyPatch
+):
+    lake, ledger = lake_and_ledger
+    name = quarantine_name(READINGS.table)
+    for day in range(1, 11):
+        window = Window.of_days(f"2024-03-{day:02}")
+        rows = with_value(readings(*window.partitions), 0, celsius=99.0)
+        publish(lake, ledger, READINGS, rows, window=window)
+    before = rejected_days(lake)
+    die_before_the_commit(lake, ledger, monkeypatch, 77.0)
+    assert rejected_days(lake) != before
+    assert compact(lake, name).manifests_after == 1
+    stamp(lake.load(name), {BATCH: "maintenance-1"})
+    expire(lake, name, older_than=dt.timedelta(), keep_last=1)
+    mend(lake, ledger, READINGS.asset)
+    assert rejected_days(lake) == before
+    publish(lake, ledger, READINGS, readings(FRIDAY), window=Window.of_days(FRIDAY))
+    assert rejected_days(lake) == {day: batch for day, batch in before.items() if day != FRIDAY}
+
+
+def test_a_quarantine_that_was_the_first_is_taken_back_below_its_maintenance(
+    lake_and_ledger: Both, monkeypatch: pytest.MonkeyPatch
+):
+    lake, ledger = lake_and_ledger
+    die_before_the_commit(lake, ledger, monkeypatch, 77.0)
+    stamp(lake.load(quarantine_name(READINGS.table)), {BATCH: "maintenance-1"})
+    mend(lake, ledger, READINGS.asset)
+    assert quarantined(lake).height == 0
+
+
+def test_a_quarantine_whose_snapshot_before_is_gone_loses_the_killed_rows_alone(
+    lake_and_ledger: Both, monkeypatch: pytest.MonkeyPatch
+):
+    lake, ledger = lake_and_ledger
+    name = quarantine_name(READINGS.table)
+    hot = with_value(with_value(readings(*DAYS), 0, celsius=99.0), 5, celsius=99.0)
+    publish(lake, ledger, READINGS, hot, window=WEEKEND)
+    before = rejected_days(lake)
+    [first] = lake.load(name).metadata.snapshots
+    die_before_the_commit(lake, ledger, monkeypatch, 77.0)
+    lake.load(name).maintenance.expire_snapshots().by_id(first.snapshot_id).commit()
+    mend(lake, ledger, READINGS.asset)
+    assert rejected_days(lake) == {SATURDAY: before[SATURDAY]}
 
 
 def test_a_commit_that_raised_but_happened_keeps_its_files(

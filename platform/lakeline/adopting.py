@@ -15,7 +15,7 @@ from lakeline.lake.partitions import partition_key
 from lakeline.ledger import Build
 from lakeline.meter import Meter
 from lakeline.publishing import AuditFailedError, Target, merged
-from lakeline.recording import repair
+from lakeline.recording import recorded, repair
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table
@@ -91,7 +91,8 @@ def adopt(lake: "Lake", ledger: "Ledger", target: Target, run_id: str = "") -> A
         AuditFailedError: Rows break a rule whose action is ``fail``; nothing is recorded.
     """
     lake.load(target.table)
-    lake.open(target.table, target.contract, daily=target.daily)
+    # Every version is taken anew below, whatever the columns were before.
+    lake.open(target.table, target.contract, daily=target.daily, replacing=lambda _: None)
     meter = Meter()
     with lake.lock(target.table):
         table = lake.load(target.table)
@@ -111,7 +112,9 @@ def adopt(lake: "Lake", ledger: "Ledger", target: Target, run_id: str = "") -> A
                 _build(target, found, key, run_id, before.get(key)) for key in (*changed, *gone)
             ]
             if not builds and not _builds_on(table, head, ledger.last_snapshot(target.asset)):
-                builds = _same(ledger, target, before)  # so that the ledger follows to this line
+                # One as it was, so that the ledger follows to this line.
+                first = list(before.items())[:1]
+                builds = [recorded(ledger, target.asset, key, held) for key, held in first]
             snapshot_id = _stamp_and_record(table, ledger, builds, meter)
             ledger.forget(target.asset, gone)
     return Adopted(
@@ -224,24 +227,6 @@ def _build(target: Target, found: _Found, key: str, run_id: str, before: "Curren
         bytes=found.sizes_bytes.get(key, 0),
         watermark=before.watermark if before is not None else None,
     )
-
-
-def _same(ledger: "Ledger", target: Target, before: "Mapping[str, Current]") -> list[Build]:
-    """One partition as it was published before, to be recorded again."""
-    return [
-        Build(
-            asset=target.asset,
-            partition=key,
-            version=held.version,
-            watermark=held.watermark,
-            code_version=held.code_version,
-            run_id=held.run_id,
-            rows=held.rows,
-            bytes=held.bytes,
-            inputs=ledger.inputs(target.asset, key),
-        )
-        for key, held in list(before.items())[:1]
-    ]
 
 
 def _stamp_and_record(

@@ -8,22 +8,25 @@ holds the table's lock.
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lakeline.contract.audit import AuditReport, Violation, audit, conform
 from lakeline.errors import AuditError, LakeError, names
 from lakeline.lake.content import EMPTY, content_version
+from lakeline.lake.lost import lost_partitions
 from lakeline.lake.partitions import by_day, cut_by_days
 from lakeline.lake.stage import StagedFile, Stager
 from lakeline.ledger import Build, Input
 from lakeline.meter import Meter
-from lakeline.recording import Change, commit_and_record, mend
+from lakeline.recording import Change, commit_and_record, forget_lost, mend, record_replaced
 from lakeline.window import WHOLE, Window
 
 if TYPE_CHECKING:
     import datetime as dt
 
     import polars as pl
+    from pyiceberg.table import Table
 
     from lakeline.contract import Contract
     from lakeline.lake import Lake
@@ -88,6 +91,17 @@ class WindowMissingError(LakeError):
         )
 
 
+class NoDaysError(LakeError):
+    """A daily table was published for a window that has no days."""
+
+    def __init__(self, asset: str, window: Window) -> None:
+        super().__init__(
+            f"'{asset}' is parted by day, and its window {window.start:%Y-%m-%d %H:%M} to "
+            f"{window.end:%Y-%m-%d %H:%M} UTC names no day. Nothing was published. "
+            "Pass Window.of_days(first, last), with the first day not after the last."
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
     """The table that an asset publishes to.
@@ -140,7 +154,7 @@ class Publication:
     violations: tuple[Violation, ...]
 
 
-def publish(
+def publish(  # noqa: PLR0913 - what a publish is made of, by keyword
     lake: "Lake",
     ledger: "Ledger",
     target: Target,
@@ -150,6 +164,7 @@ def publish(
     provenance: Callable[[str], Provenance] = lambda _: Provenance(),
     seen: "Mapping[str, Current] | None" = None,
     run_id: str = "",
+    meter: Meter | None = None,
 ) -> Publication:
     """Publish the rows of a window: all of its partitions, or none.
 
@@ -158,6 +173,8 @@ def publish(
         window: The daily partitions to build; None for an unpartitioned table.
         provenance: Asked for each partition after the last frame was taken.
         seen: What the ledger held of the partitions when the function began to read; taken now if left out.
+        run_id: Who publishes.
+        meter: Started when the work for the rows began; its cost is recorded. Started now if left out.
 
     Raises:
         ContractError: The columns are not those of the contract.
@@ -169,22 +186,21 @@ def publish(
         TableSetBackError: Another engine took the table back to an older snapshot.
         StorageFullError: There is no room.
         WindowMissingError: The table is daily and ``window`` is None.
+        NoDaysError: The table is daily and ``window`` has no days.
     """
-    meter = Meter()
-    if target.daily and window is None:
-        raise WindowMissingError(target.asset)
-    keys = window.partitions if window is not None and target.daily else (WHOLE,)
+    meter = meter or Meter()
+    keys = _keys(target, window)
     if seen is None:
         mend(lake, ledger, target.asset, keys)
         seen = ledger.current(target.asset, list(keys))
-    work = _Work(lake=lake, target=target, window=window, keys=keys, seen=seen)
+    work = _Work(lake=lake, ledger=ledger, target=target, window=window, keys=keys, seen=seen)
     try:
         for frame in _chunks(frames, target):
             work.take(frame)
         work.finish()
         builds = [_build(work, key, provenance(key), run_id=run_id) for key in keys]
     except BaseException:
-        work.stager.discard()
+        work.discard()
         raise
     snapshot_id = commit_and_record(lake, ledger, work.change(builds), meter)
     return Publication(
@@ -197,11 +213,23 @@ def publish(
     )
 
 
+def _keys(target: Target, window: Window | None) -> tuple[str, ...]:
+    """The partitions that a window builds."""
+    if not target.daily:
+        return (WHOLE,)
+    if window is None:
+        raise WindowMissingError(target.asset)
+    if not window.partitions:
+        raise NoDaysError(target.asset, window)
+    return window.partitions
+
+
 @dataclass(kw_only=True)
 class _Work:
     """One publish under way: what was audited and staged so far."""
 
     lake: "Lake"
+    ledger: "Ledger"
     target: Target
     window: Window | None
     keys: tuple[str, ...]
@@ -213,12 +241,29 @@ class _Work:
     rejected: "dict[str, pl.DataFrame]" = field(default_factory=dict)
     reports: list[AuditReport] = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.table = self.lake.open(
-            self.target.table, self.target.contract, daily=self.target.daily
+    @cached_property
+    def table(self) -> "Table":
+        """Made or evolved once rows have passed the audit, so that those which fail leave it as it was."""
+        target, held = self.target, self.seen
+
+        def replacing(columns: Sequence[str]) -> None:
+            record_replaced(self.ledger, target.asset, columns)
+            self.seen = {}
+
+        table = self.lake.open(
+            target.table, target.contract, daily=target.daily, replacing=replacing
         )
-        self.is_table_new = self.table.current_snapshot() is None
-        self.stager = Stager(self.table)
+        if table.current_snapshot() is None:
+            forget_lost(self.lake, self.ledger, target.asset)
+            self.seen = {}
+        if held and not self.seen:
+            self.seen = self.ledger.current(target.asset, list(self.keys))
+        return table
+
+    @cached_property
+    def stager(self) -> Stager:
+        """Writes the table's files."""
+        return Stager(self.table)
 
     def take(self, frame: "pl.DataFrame") -> None:
         """Audit one frame of whole partitions and stage those whose content is new."""
@@ -235,10 +280,11 @@ class _Work:
             raise SplitPartitionError(self.target.asset, twice)
         if rejected.height:
             self._reject(rejected)
+        stager = self.stager
         for key, part in parts.items():
             self.rows[key], self.versions[key] = part.height, content_version(part)
             if part.height and self._is_new(key):
-                self.stager.put(key, part)
+                stager.put(key, part)
 
     def finish(self) -> None:
         """Judge the whole window once every row was seen."""
@@ -283,12 +329,22 @@ class _Work:
             return self.seen[key].bytes
         return sum(one.size_bytes for one in self.staged if one.partition == key)
 
+    def discard(self) -> None:
+        """Remove what was staged."""
+        if "stager" in self.__dict__:
+            self.stager.discard()
+
     def _is_new(self, key: str) -> bool:
         held = self.seen.get(key)
         if held is None or held.version != self.versions[key]:
             return True
-        # Whoever deleted the table left the ledger, which says what was there once.
-        return self.is_table_new and held.version != EMPTY
+        return held.version != EMPTY and key in self._lost
+
+    @cached_property
+    def _lost(self) -> set[str]:
+        """Partitions that must be written again, though their content is as it was."""
+        wanted = [key for key, held in self.seen.items() if held.version != EMPTY]
+        return lost_partitions(self.table, self.window, wanted)
 
     def _parted(self, frame: "pl.DataFrame") -> "Mapping[str, pl.DataFrame]":
         event_time = self.target.contract.event_time
@@ -315,10 +371,8 @@ class _Work:
         day = pl.col(event_time).str.slice(0, 10)
         # A row whose time is null or wild still belongs to the run that met it.
         known = pl.when(day.is_in(self.keys)).then(day).otherwise(pl.lit(self.keys[0]))
-        parts = rejected.with_columns(day=known).partition_by(
-            "day", as_dict=True, include_key=False
-        )
-        return {str(key[0]): part for key, part in parts.items()}
+        days = rejected.select(known).to_series()
+        return {key: rejected.filter(days == key) for key in days.unique(maintain_order=True)}
 
 
 def merged(reports: Sequence[AuditReport]) -> tuple[Violation, ...]:

@@ -11,6 +11,9 @@ the table's snapshots: if it is there, the ledger publishes it; if not, its quar
 abandons it. Staged files are removed only when it is certain that no snapshot holds them.
 """
 
+import datetime as dt
+import hashlib
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -27,6 +30,7 @@ from lakeline.lake.commit import (
     refuse_set_back,
     replace_partitions,
 )
+from lakeline.lake.content import EMPTY
 from lakeline.lake.files import discard, refuse_missing
 from lakeline.lake.quarantine import quarantine, take_back
 from lakeline.lake.stage import StagedFile
@@ -170,6 +174,48 @@ def repair(lake: "Lake", ledger: "Ledger", asset: str, table: "Table | None") ->
     recover(ledger, asset, committed)
 
 
+def forget_lost(lake: "Lake", ledger: "Ledger", asset: str) -> int:
+    """Forget what was published to a table that is gone, or was made anew since; returns how many partitions that is."""
+    with lake.lock(table_of(asset)):
+        table = lake.find(table_of(asset))
+        if table is not None and table.current_snapshot() is not None:
+            return 0
+        lost = [key for key, version in ledger.versions(asset).items() if version != EMPTY]
+        ledger.forget(asset, lost)
+    return len(lost)
+
+
+def record_replaced(ledger: "Ledger", asset: str, columns: Sequence[str]) -> None:
+    """Give every partition another version, whoever read it is marked by: these columns read as null from now on.
+
+    The caller holds the table's lock and is about to replace the columns.
+    """
+    builds = [
+        replace(recorded(ledger, asset, key, held), version=_without(held.version, columns))
+        for key, held in ledger.current(asset).items()
+        if held.version != EMPTY
+    ]
+    if builds:
+        batch = uuid.uuid4().hex
+        ledger.begin(batch, builds, dt.datetime.now(dt.UTC))
+        ledger.publish(batch, ledger.last_snapshot(asset), None)
+
+
+def recorded(ledger: "Ledger", asset: str, partition: str, held: "Current") -> Build:
+    """A partition as the ledger has it, to be recorded once more."""
+    return Build(
+        asset=asset,
+        partition=partition,
+        version=held.version,
+        watermark=held.watermark,
+        code_version=held.code_version,
+        run_id=held.run_id,
+        rows=held.rows,
+        bytes=held.bytes,
+        inputs=ledger.inputs(asset, partition),
+    )
+
+
 def table_of(asset: str) -> str:
     """``namespace.table`` of an asset.
 
@@ -177,6 +223,11 @@ def table_of(asset: str) -> str:
     'flights.departures'
     """
     return asset.replace("/", ".", 1)
+
+
+def _without(version: str, columns: Sequence[str]) -> str:
+    text = ":".join([version, *sorted(columns)])
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _by_others(lake: "Lake", ledger: "Ledger", change: Change) -> int | None:

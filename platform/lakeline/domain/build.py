@@ -27,6 +27,7 @@ from lakeline.domain.selection import to_build
 from lakeline.errors import AuditError, DomainError, LakelineError
 from lakeline.freshness.sources import observe, source_of
 from lakeline.ledger import Input
+from lakeline.meter import Meter
 from lakeline.window import WHOLE, Window, contiguous
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def _build_window(
     from lakeline.publishing import publish
 
     house: Lakehouse = context.resources.lakehouse
+    meter = Meter()
     keys = window.partitions if window is not None else (WHOLE,)
     seen = house.ledger.current(node.asset, list(keys))
     origin = _Origin(house, node, keys, source)
@@ -126,6 +128,7 @@ def _build_window(
             provenance=origin.of,
             seen=seen,
             run_id=context.run.run_id,
+            meter=meter,
         )
     except AuditError as error:
         yield failed_contract_check(error)

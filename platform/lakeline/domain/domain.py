@@ -1,5 +1,7 @@
 """A domain: functions in, ordinary Dagster assets out, with every convention set from a few arguments."""
 
+import dagster as dg
+
 from lakeline.domain.core import Daily, UnknownArgumentError
 from lakeline.domain.feature_assets import FeatureAssets
 from lakeline.domain.model_assets import ModelAssets
@@ -24,3 +26,18 @@ class Domain(TableAssets, FeatureAssets, ModelAssets, SearchAssets):
             say otherwise.
         on_demand: What is computed from requests, declared by ``on_demand_view``.
     """
+
+    @property
+    def routine(self) -> list[dg.AssetsDefinition]:
+        """Its assets but those that are left to people one by one, who may have to install something first."""
+        from lakeline.domain.node import nodes_of
+
+        if self.automation == "manual":
+            return list(self.assets)
+        found = nodes_of(self.assets).values()
+        left = {
+            dg.AssetKey(node.asset.split("/"))
+            for node in found
+            if node.extras["automation"] == "manual"
+        }
+        return [asset for asset in self.assets if left.isdisjoint(asset.keys)]

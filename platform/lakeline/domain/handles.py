@@ -224,25 +224,49 @@ def open_table(
     Raises:
         MissingInputError: A partition that the run needs was never built.
         NoSuchDayError: It cannot be built either.
-        ForeignWriteError: Another engine changed the table, so that the recorded versions are not what would be read.
+        ForeignWriteError, TableSetBackError: Another engine changed the table, so that the recorded versions are not
+            what would be read.
     """
-    from lakeline.lake.commit import refuse_foreign
-
-    node = read.node
-    # The ledger first: if a publish comes in between, the recorded version is older than what is read, and the
-    # partition is found inconsistent later. The other way round, an update could be missed for ever.
-    current = ledger.current(node.asset)
-    _require(read, reader, window, current)
-    iceberg = lake.open(node.table, node.columns, daily=node.daily)
-    refuse_foreign(iceberg)
+    iceberg, current = _of_one_moment(lake, ledger, read, reader, window)
     return Table(
-        node=node,
+        node=read.node,
         read_spec=read,
         reader=reader,
         iceberg=iceberg,
         current=current,
         window=_readable(read, reader, window, current),
     )
+
+
+def _of_one_moment(
+    lake: "Lake", ledger: "Ledger", read: Read, reader: Node, window: Window | None
+) -> "tuple[IcebergTable, Mapping[str, Current]]":
+    """A table as it is, and what the ledger says of exactly that.
+
+    A publish in between, or one that was killed before its record, would let a reader record versions that it did not
+    read; and should the old rows come back, nobody would ever notice.
+    """
+    from lakeline.lake.commit import newest_publish, refuse_foreign, refuse_set_back
+    from lakeline.recording import repair
+
+    node = read.node
+
+    def look() -> "tuple[int | None, Mapping[str, Current], IcebergTable]":
+        # In this order, whatever is published meanwhile shows in the table and not in what was read before.
+        published = ledger.last_snapshot(node.asset)
+        current = ledger.current(node.asset)
+        _require(read, reader, window, current)
+        return published, current, lake.open(node.table, node.columns, daily=node.daily)
+
+    published, current, iceberg = look()
+    newest = newest_publish(iceberg, iceberg.current_snapshot())
+    if newest is not None and newest.snapshot_id != published:
+        with lake.lock(node.table):
+            repair(lake, ledger, node.asset, iceberg.refresh())
+            published, current, iceberg = look()
+    refuse_foreign(iceberg)
+    refuse_set_back(iceberg, published)
+    return iceberg, current
 
 
 def _require(

@@ -11,8 +11,7 @@ from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node
-    from lakeline.ledger import Ledger
-    from lakeline.meter import Meter
+    from lakeline.ledger import Cost, Ledger
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +36,7 @@ def record(
     inputs: Sequence[Input],
     *,
     run_id: str,
-    meter: "Meter",
+    cost: "Cost",
 ) -> None:
     """Make an outcome the present one of an asset, in one transaction: a crash leaves all of it or nothing."""
     build = Build(
@@ -51,4 +50,4 @@ def record(
         bytes=outcome.size_bytes,
         inputs=tuple(inputs),
     )
-    ledger.record(uuid.uuid4().hex, [build], meter.cost())
+    ledger.record(uuid.uuid4().hex, [build], cost)

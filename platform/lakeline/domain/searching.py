@@ -56,10 +56,12 @@ def build_search(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
         handle = open_table(house.lake, house.ledger, plan.model.reads[0], plan.model, None)
         require_no_leaks(house.ledger, plan.model.asset, handle)
         found = searched(context, house, plan, handle)
+        # The challenger's training is the model's own build, and counted there.
+        spent, training = meter.cost(), Meter()
         asked = Asked(seed=SEED, chosen=found.best.params)
         with told_to(context.log, house):
             verdict = tried(house, plan.model, handle, asked, champion)
-        version = take_effect(context, plan.model, verdict, handle, meter)
+        version = take_effect(context, plan.model, verdict, handle, training)
         if verdict.decision.promoted:
             _tell_model(context, plan.model, version, verdict.decision.reason)
         outcome = Outcome(version=_version(found), watermark=verdict.known_ts, rows=0, size_bytes=0)
@@ -69,7 +71,7 @@ def build_search(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
             outcome,
             handle.inputs(WHOLE),
             run_id=context.run.run_id,
-            meter=meter,
+            cost=spent,
         )
         yield dg.MaterializeResult(
             value=None,

@@ -60,7 +60,12 @@ def build_single(
             [_watched(node.asset, one) for one in made.checks], now=dt.datetime.now(dt.UTC)
         )
         record(
-            house.ledger, node, made.outcome, made.inputs, run_id=context.run.run_id, meter=meter
+            house.ledger,
+            node,
+            made.outcome,
+            made.inputs,
+            run_id=context.run.run_id,
+            cost=meter.cost(),
         )
         yield from (check.result() for check in made.checks)
         version = dg.DataVersion(made.outcome.version)

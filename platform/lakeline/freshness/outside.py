@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TABLES_A_TICK = 4
-STATE = "table"
+STATE, REFUSED = "table", "refused"
 """Name of the ledger's state: ``ours``, ``adopted``, or ``refused`` where the rows break the contract."""
 
 
@@ -39,7 +39,7 @@ class Watch:
     def __init__(self, targets: "Sequence[Target]") -> None:
         self._targets = list(targets)
         self._next = 0
-        self._seen: dict[str, int | None] = {}
+        self._seen: dict[str, tuple[int | None, int | None]] = {}  # head and last publish
 
     def look(
         self, lake: "Lake", ledger: "Ledger", now: dt.datetime, *, busy: Collection[str] = ()
@@ -72,23 +72,30 @@ class Watch:
                 mend(lake, ledger, target.asset)
 
     def _one(self, lake: "Lake", ledger: "Ledger", target: "Target") -> State | None:
+        # In this order a publish that ends meanwhile is never taken for another engine's.
+        published = ledger.last_snapshot(target.asset)
+        table = lake.find(target.table)
         if ledger.pending(target.asset):
             return None  # a publish is under way
-        table = lake.find(target.table)
-        head = None if table is None else table.metadata.current_snapshot_id
-        if target.asset in self._seen and self._seen[target.asset] == head:
+        seen = (None if table is None else table.metadata.current_snapshot_id, published)
+        if self._seen.get(target.asset) == seen:
             return None
-        state = self._taken(lake, ledger, target, table)
-        after = lake.find(target.table)
-        self._seen[target.asset] = None if after is None else after.metadata.current_snapshot_id
+        state = self._taken(lake, ledger, target, table, published)
+        if state is None or state.state == REFUSED:
+            self._seen[target.asset] = seen
         return state
 
     def _taken(
-        self, lake: "Lake", ledger: "Ledger", target: "Target", table: "Table | None"
+        self,
+        lake: "Lake",
+        ledger: "Ledger",
+        target: "Target",
+        table: "Table | None",
+        published: int | None,
     ) -> State | None:
         if table is None:
             return _dropped(lake, ledger, target)
-        if _is_published(table, ledger, target.asset):
+        if _is_published(table, ledger, target.asset, published):
             return None
         from lakeline.adopting import adopt
 
@@ -96,23 +103,23 @@ class Watch:
             done = adopt(lake, ledger, target)
         except LakelineError as error:
             log.warning("%s was changed by another engine and is refused: %s", target.asset, error)
-            return _state(target, "refused", str(error))
+            return _state(target, REFUSED, str(error))
         said = f"Another engine changed it: {len(done.changed)} partition(s) differ, {len(done.forgotten)} are gone."
         return _state(target, "adopted", said)
 
 
 def _dropped(lake: "Lake", ledger: "Ledger", target: "Target") -> State | None:
-    held = ledger.versions(target.asset)
-    if not held:
+    from lakeline.recording import forget_lost
+
+    if not ledger.versions(target.asset):
         return None
-    with lake.lock(target.table):
-        if lake.find(target.table) is not None:
-            return None
-        ledger.forget(target.asset, held)
-    return _state(target, "adopted", f"Its table is gone, with {len(held)} partition(s).")
+    lost = forget_lost(lake, ledger, target.asset)
+    return (
+        _state(target, "adopted", f"Its table is gone, with {lost} partition(s).") if lost else None
+    )
 
 
-def _is_published(table: "Table", ledger: "Ledger", asset: str) -> bool:
+def _is_published(table: "Table", ledger: "Ledger", asset: str, published: int | None) -> bool:
     """Whether the newest snapshot is lakeline's and the ledger knows all that was published up to it."""
     from pyiceberg.table.snapshots import ancestors_of
 
@@ -121,7 +128,6 @@ def _is_published(table: "Table", ledger: "Ledger", asset: str) -> bool:
     head = table.current_snapshot()
     if head is None:
         return not ledger.versions(asset)
-    published = ledger.last_snapshot(asset)
     if not is_ours(head) or published is None or not is_ancestor(table, published, head):
         return False
     since = takewhile(lambda one: one.snapshot_id != published, ancestors_of(head, table.metadata))

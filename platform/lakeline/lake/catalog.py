@@ -1,6 +1,6 @@
 """Where the lake's tables are: a catalog, a warehouse folder or bucket, and a lock a table."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -37,6 +37,17 @@ class TableMissingError(LakeError):
     def __init__(self, table: str, known: list[str]) -> None:
         super().__init__(
             f"The lake has no table '{table}'. It has {names(known) or 'none yet'}. Materialize its asset first."
+        )
+
+
+class NotEvolvedError(LakeError):
+    """A table still holds columns as an older version of its contract means them."""
+
+    def __init__(self, table: str, contract: "type[Contract]", columns: list[str]) -> None:
+        asset = table.replace(".", "/", 1)
+        super().__init__(
+            f"'{asset}' was not built since its contract became {contract.version}, which replaces {names(columns)}. "
+            f"Build '{asset}' first: its old values cannot be read as the new ones."
         )
 
 
@@ -125,19 +136,39 @@ class Lake:
             raise TableMissingError(name, self.tables())
         return table
 
-    def open(self, name: str, contract: "type[Contract]", *, daily: bool) -> "Table":
+    def open(
+        self,
+        name: str,
+        contract: "type[Contract]",
+        *,
+        daily: bool,
+        replacing: Callable[[Sequence[str]], None] | None = None,
+    ) -> "Table":
         """The table of a contract, made or evolved where needed; two writers may call this at once.
 
         Args:
             name: ``namespace.table``.
             contract: Columns that the table promises.
             daily: Whether its files are parted by the UTC day of the event time.
+            replacing: Told under the table's lock which columns are about to be replaced, whose old values then read as
+                null. Whoever only reads the table gives none, and may not do that.
 
         Raises:
-            EvolutionError: The table in the lake cannot become what the contract says.
+            EvolutionError: The table in the lake cannot become what the contract says, or is parted otherwise.
+            NotEvolvedError: A column is to be replaced, which is its writer's business.
         """
         table = self.find(name) or self._create(name, contract, daily=daily)
-        return _evolved(table, name, contract, self)
+        evolution = _planned(name, Shape.of(table), contract, daily=daily)
+        if evolution.is_empty:
+            return table
+        with self.lock(name):
+            evolution = _planned(name, Shape.of(table.refresh()), contract, daily=daily)
+            if replaced := [column.name for column in evolution.replaced]:
+                if replacing is None:
+                    raise NotEvolvedError(name, contract, replaced)
+                replacing(replaced)
+            _evolve(table, evolution)
+        return table
 
     def lock(self, name: str) -> AbstractContextManager[None]:
         """Held by one writer of a table at a time, over processes, and over machines where Postgres keeps it."""
@@ -178,22 +209,18 @@ class Lake:
             )
 
 
-def _evolved(table: "Table", name: str, contract: "type[Contract]", lake: Lake) -> "Table":
+def _evolve(table: "Table", evolution: "Evolution") -> None:
     from lakeline.contract.evolution import apply_evolution
 
-    if _planned(name, Shape.of(table), contract).is_empty:
-        return table
-    with lake.lock(name):
-        table.refresh()
-        evolution = _planned(name, Shape.of(table), contract)
-        if not evolution.is_empty:
-            apply_evolution(table, evolution)
-        return table.refresh()
+    apply_evolution(table, evolution)
+    table.refresh()
 
 
 @lru_cache(maxsize=256)
-def _planned(name: str, shape: Shape, contract: "type[Contract]") -> "Evolution":
+def _planned(name: str, shape: Shape, contract: "type[Contract]", *, daily: bool) -> "Evolution":
     """What a table needs; working it out takes as long as reading the table's metadata."""
     from lakeline.contract.evolution import plan_evolution
+    from lakeline.contract.parting import refuse_other_parting
 
+    refuse_other_parting(name, shape.specs, contract, daily=daily)
     return plan_evolution(name, shape.schema, dict(shape.properties), contract)

@@ -114,12 +114,26 @@ def refuse_set_back(table: "Table", published: int | None) -> None:
 
 
 def is_ancestor(table: "Table", snapshot_id: int, head: "Snapshot") -> bool:
-    """Whether ``head`` builds on a snapshot; also true where that one has expired, for nobody can tell any more."""
+    """Whether ``head`` builds on the snapshot that was published last.
+
+    One that the table does not know has expired, or it was never there, as after the catalog was restored. Expiry takes
+    the oldest first: where a publish is still known, an expired one would be older than that and not the last.
+    """
+    if table.metadata.snapshot_by_id(snapshot_id) is None:
+        return newest_publish(table, head) is None
+    return any(one.snapshot_id == snapshot_id for one in _line(table, head))
+
+
+def newest_publish(table: "Table", head: "Snapshot | None") -> "Snapshot | None":
+    """The last publish that ``head`` builds on, below what maintenance did; None where none is known any more."""
+    line = _line(table, head)
+    return next((one for one in line if is_ours(one) and not is_maintenance(one)), None)
+
+
+def _line(table: "Table", head: "Snapshot | None") -> "Iterator[Snapshot]":
     from pyiceberg.table.snapshots import ancestors_of
 
-    if table.metadata.snapshot_by_id(snapshot_id) is None:
-        return True
-    return any(one.snapshot_id == snapshot_id for one in ancestors_of(head, table.metadata))
+    return iter(ancestors_of(head, table.metadata))
 
 
 def is_ours(snapshot: "Snapshot") -> bool:

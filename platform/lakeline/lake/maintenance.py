@@ -63,8 +63,8 @@ def expire(
 ) -> Expired:
     """Forget old snapshots and remove the files that only they reached.
 
-    Snapshots with a tag or a branch, the newest ``keep_last`` of the present, and the newest that a publish made stay,
-    whatever their age. A crash between forgetting and removing leaves orphans.
+    Snapshots with a tag or a branch, the newest ``keep_last`` of the present, the newest that a publish made and the one
+    before it stay, whatever their age. A crash between forgetting and removing leaves orphans.
 
     Args:
         lake: Where the table is.
@@ -134,9 +134,11 @@ def _expirable(table: "Table", until: dt.datetime, keep_last: int) -> list["Snap
     line = list(ancestors_of(table.current_snapshot(), table.metadata))
     kept = {one.snapshot_id for one in line[: max(keep_last, ALWAYS_KEPT)]}
     kept |= {ref.snapshot_id for ref in table.metadata.refs.values()}
-    # A crash may have kept its publish out of the ledger, and only the snapshot can tell.
-    published = (one for one in line if batches_of(one) and not is_maintenance(one))
-    kept |= {one.snapshot_id for one in [next(published, None)] if one is not None}
+    # A crash may have kept the newest publish out of the ledger, and only the snapshot can tell; or its quarantine is
+    # to be taken back, to the snapshot before.
+    published = (at for at, one in enumerate(line) if batches_of(one) and not is_maintenance(one))
+    newest = next(published, 0)
+    kept |= {one.snapshot_id for one in line[newest : newest + 2]}
     until_ms = int(until.timestamp() * 1000)
     return [
         one

@@ -10,17 +10,18 @@ import uuid
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from lakeline.contract.iceberg import METRICS_PREFIX
 from lakeline.lake.catalog import CODEC, TABLE_PROPERTIES, Lake
 from lakeline.lake.commit import (
     BATCH,
     MAINTENANCE,
     batches_of,
     committed_batches,
+    is_maintenance,
     replace_partitions,
 )
 from lakeline.lake.content import content_version
 from lakeline.lake.files import discard
-from lakeline.lake.partitions import partition_key
 from lakeline.lake.read import scan_polars
 from lakeline.lake.stage import stage
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import polars as pl
     from pyiceberg.schema import Schema
     from pyiceberg.table import Table
+    from pyiceberg.table.snapshots import Snapshot
 
 
 def quarantine_name(table: str) -> str:
@@ -79,21 +81,44 @@ def quarantine(
 
 
 def take_back(lake: Lake, table: str, batches: Collection[str]) -> None:
-    """Undo what publishes put into quarantine that never reached the table; the caller holds the table's lock."""
+    """Undo what publishes put into quarantine that never reached the table; the caller holds the table's lock.
+
+    They are the newest in it. Maintenance that came after them is undone too, and may be done again.
+    """
     found = lake.find(quarantine_name(table)) if batches else None
     if found is None:
         return
-    wanted = set(batches)
     with lake.lock(quarantine_name(table)):
-        while (head := found.refresh().current_snapshot()) and wanted.intersection(
-            batches_of(head)
-        ):
-            if head.parent_snapshot_id is None:
-                everything = {partition_key(task.file) for task in found.scan().plan_files()}
-                undone = {BATCH: f"{MAINTENANCE}{uuid.uuid4().hex}"}
-                replace_partitions(found, (), everything, (), undone)
-                return
-            found.manage_snapshots().set_current_snapshot(head.parent_snapshot_id).commit()
+        first = _first_of(found.refresh(), set(batches))
+        if first is None:
+            return
+        before = first.parent_snapshot_id
+        if before is not None and found.metadata.snapshot_by_id(before) is not None:
+            found.manage_snapshots().set_current_snapshot(before).commit()
+        else:
+            undone = {BATCH: f"{MAINTENANCE}{uuid.uuid4().hex}"}
+            replace_partitions(found, (), _partitions_of(found, batches), (), undone)
+
+
+def _first_of(table: "Table", batches: set[str]) -> "Snapshot | None":
+    """The oldest snapshot of some publishes that has only their own and maintenance above it."""
+    from pyiceberg.table.snapshots import ancestors_of
+
+    first = None
+    for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
+        if not batches.isdisjoint(batches_of(snapshot)):
+            first = snapshot
+        elif not is_maintenance(snapshot):
+            break
+    return first
+
+
+def _partitions_of(table: "Table", batches: Collection[str]) -> set[str]:
+    """Partitions with rows that some publishes rejected."""
+    import polars as pl
+
+    rows = scan_polars(table).filter(pl.col("batch").is_in(list(batches)))
+    return set(rows.select("partition").collect()["partition"])
 
 
 def _changed(
@@ -129,8 +154,10 @@ def _create(lake: Lake, name: str) -> "Table":
 
     spec = PartitionSpec(PartitionField(1, 1000, IdentityTransform(), "partition"))
     lake.create_namespace_of(name)
+    # Rows hold whatever they hold, personal values too, and a file's bounds would repeat some of them.
+    properties = TABLE_PROPERTIES | {CODEC: lake.codec, f"{METRICS_PREFIX}row": "none"}
     return lake.catalog.create_table_if_not_exists(
-        name, _schema(), partition_spec=spec, properties=TABLE_PROPERTIES | {CODEC: lake.codec}
+        name, _schema(), partition_spec=spec, properties=properties
     )
 
 

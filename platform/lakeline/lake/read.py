@@ -82,7 +82,7 @@ def scan_polars(
     from polars.io.plugins import register_io_source
 
     wanted = _checked(table, columns)
-    lazy = _scan(table, window).select(wanted)
+    lazy = _kept(_scan(table, window), wanted)
     if on_read is None:
         return lazy
 
@@ -92,17 +92,20 @@ def scan_polars(
         n_rows: int | None,
         _batch: int | None,
     ) -> "Iterator[pl.DataFrame]":
-        used = {
-            *(with_columns or wanted),
-            *(predicate.meta.root_names() if predicate is not None else ()),
-        }
+        kept = wanted if with_columns is None else with_columns
+        used = {*kept, *(predicate.meta.root_names() if predicate is not None else ())}
         on_read(sorted(used))
         found = lazy if predicate is None else lazy.filter(predicate)
-        found = found if with_columns is None else found.select(with_columns)
+        found = _kept(found, kept)
         found = found if n_rows is None else found.head(n_rows)
         return iter(found.collect_batches(chunk_size=BATCH_ROWS))
 
     return register_io_source(fetch, schema=lazy.collect_schema(), is_pure=True)
+
+
+def _kept(rows: "pl.LazyFrame", columns: Sequence[str]) -> "pl.LazyFrame":
+    """Some columns of rows. Polars asks for none where only the number of rows is used, which dropping keeps."""
+    return rows.select(columns) if columns else rows.drop(rows.collect_schema().names())
 
 
 def _scan(table: "Table", window: Window | None) -> "pl.LazyFrame":
