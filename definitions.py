@@ -19,8 +19,8 @@ def defs() -> dg.Definitions:
     jobs = [
         dg.define_asset_job(
             f"{domain.name}_everything",
-            dg.AssetSelection.assets(*domain.assets),
-            description=f"The whole graph of {domain.name}, for a range of days.",
+            dg.AssetSelection.assets(*domain.routine),
+            description=f"The graph of {domain.name}, but what is left to people, for a range of days.",
         )
         for domain in domains
     ]

@@ -123,10 +123,10 @@ def flight_archive(settings: Settings) -> FlightArchive:
 
 
 def shop_archive(settings: Settings) -> ShopArchive:
-    """The shop's logs, behind the clock."""
+    """The shop's logs, behind the clock; of another year than the flights, so that a replay of those is none of its own."""
     return ShopArchive(
         folder=settings.shop_folder,
         replay_start=settings.replay_start,
         replay_speed=settings.replay_speed,
-        replay_anchor=str(replay_anchor(settings)),
+        replay_anchor=str(replay_anchor(settings)) if settings.replay_start else "",
     )

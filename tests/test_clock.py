@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from lakeline.clock import AnchorError, FutureError, ReplayClock, SystemClock, going_replay
+from lakeline.clock import (
+    AnchorError,
+    FutureError,
+    ReplayClock,
+    SystemClock,
+    going_replay,
+    halt,
+)
+from lakeline.deployment import Timepiece
 from lakeline.window import DAY
 
 START = dt.datetime(2013, 1, 1, tzinfo=dt.UTC)
@@ -160,3 +168,28 @@ def test_a_replay_that_goes_on_elsewhere_is_seen_and_left_as_it_is(tmp_path: Pat
     assert seen is not None
     assert start <= seen.now() <= start + dt.timedelta(hours=1)
     assert anchor.read_text() == written
+
+
+def test_whoever_is_given_no_replay_goes_on_with_the_one_that_was_left(tmp_path: Path) -> None:
+    anchor = tmp_path / "replay.json"
+    timepiece = Timepiece(replay_anchor=str(anchor), replay_can_jump=True)
+    assert isinstance(timepiece.clock, SystemClock)
+    start = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+    ReplayClock(start=start, speed=0.0, anchor=anchor).now()
+    assert timepiece.clock.now() == start
+    later = start + dt.timedelta(days=3)
+    timepiece.clock.require(later, what="flights")
+    assert timepiece.clock.now() == later
+
+
+def test_a_replay_that_was_halted_stands_still(tmp_path: Path) -> None:
+    anchor = tmp_path / "replay.json"
+    halt(anchor)
+    assert not anchor.exists()
+    start = dt.datetime(2013, 7, 1, 12, tzinfo=dt.UTC)
+    ReplayClock(start=start, speed=10_000.0, anchor=anchor).now()
+    halt(anchor)
+    seen = going_replay(anchor)
+    assert seen is not None
+    assert seen.speed == 0
+    assert start <= seen.now() == seen.now()

@@ -25,7 +25,7 @@ def test_a_ledger_on_postgres_without_its_driver_names_the_extra() -> None:
     with pytest.raises(MissingExtraError) as caught:
         Ledger(URL).versions("shop/sales")
     assert str(caught.value) == (
-        "A ledger on postgresql needs more packages. Run: pip install 'lakeline[postgres]'"
+        "A ledger on postgresql needs more packages. Run: pip install 'lakeline[postgres]' (in a clone: make setup-postgres)"
     )
 
 
@@ -34,7 +34,7 @@ def test_a_catalog_on_postgres_without_its_driver_names_the_extra(tmp_path: Path
     with pytest.raises(MissingExtraError) as caught:
         lake.tables()
     assert str(caught.value) == (
-        "A catalog on postgresql needs more packages. Run: pip install 'lakeline[postgres]'"
+        "A catalog on postgresql needs more packages. Run: pip install 'lakeline[postgres]' (in a clone: make setup-postgres)"
     )
 
 

@@ -54,6 +54,16 @@ def test_the_graph_is_as_reviewed() -> None:
     assert graph() == SNAPSHOT.read_text(), "to take the graph as it is: python -m tests.test_graph"
 
 
+def test_the_job_of_a_domain_leaves_out_what_is_left_to_people() -> None:
+    """A person who builds everything from the UI needs no more packages than the demo."""
+    jobs = {job.name: job for job in definitions.defs().resolve_all_job_defs()}
+    built = {
+        key.to_user_string() for key in jobs["flights_everything"].asset_layer.executable_asset_keys
+    }
+    left = {name for name in nodes() if name.startswith("flights/")} - built
+    assert left == {"flights/delay_mlp"}
+
+
 def test_dagster_serves_the_whole_code_location() -> None:
     dg.Definitions.validate_loadable(definitions.defs())
 

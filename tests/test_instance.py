@@ -60,7 +60,11 @@ def test_the_event_log_follows_a_folder_that_was_moved(tmp_path: Path) -> None:
     with open_instance(new) as instance:
         assert instance.get_latest_materialization_event(dg.AssetKey("raw")) is not None
     assert not old.exists()
-    assert config(new)["run_retries"] == {"enabled": True, "max_retries": 2}
+    assert config(new)["run_retries"] == {
+        "enabled": True,
+        "max_retries": 2,
+        "retry_on_asset_or_op_failure": False,
+    }
 
 
 def test_a_relative_folder_becomes_absolute(

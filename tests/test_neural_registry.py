@@ -120,7 +120,7 @@ def test_a_network_without_torch_names_the_extra(folder: Path, monkeypatch: pyte
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError) as caught:
         read_model("birds", folder)
-    assert str(caught.value) == "A model of flavor 'torch' needs more packages. Run: pip install 'lakeline[torch]'"  # fmt: skip
+    assert str(caught.value) == "A model of flavor 'torch' needs more packages. Run: pip install 'lakeline[torch]' (in a clone: make setup-torch)"  # fmt: skip
 
 
 def test_a_model_of_before_there_were_flavors_is_a_booster(tmp_path: Path):

@@ -134,7 +134,7 @@ def test_without_torch_the_command_that_installs_it_is_named(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(MissingExtraError) as caught:
         train_network(train(), plan())
-    assert str(caught.value) == "Training a network needs more packages. Run: pip install 'lakeline[torch]'"  # fmt: skip
+    assert str(caught.value) == "Training a network needs more packages. Run: pip install 'lakeline[torch]' (in a clone: make setup-torch)"  # fmt: skip
     with pytest.raises(MissingExtraError, match="Model 'birds' needs more packages"):
         model.predict(sightings())
 

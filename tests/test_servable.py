@@ -154,7 +154,7 @@ def test_without_the_packages_a_version_says_which_command_makes_it_servable(
     tags = registry.version(NAME, version).tags
     assert tags[SERVABLE] == "no"
     assert tags[BECAUSE].endswith(
-        "Run: pip install 'lakeline[serving]' Then: lakeline servable flights/delay@1"
+        "Run: pip install 'lakeline[serving]' (in a clone: make setup-serving) Then: lakeline servable flights/delay@1"
     )
     with pytest.raises(NotServableError, match=r"cannot serve: .* Make and check it with"):
         registry.onnx(NAME, version)

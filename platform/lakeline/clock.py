@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -133,10 +133,14 @@ class ReplayClock:
             raise AnchorError(self.anchor) from error
 
 
-def going_replay(anchor: Path) -> Clock | None:
+def going_replay(anchor: Path, *, can_jump: bool = False) -> "ReplayClock | None":
     """The replay that this file remembers, as another process runs it or left it; None without one, or past the present.
 
     Looking at it changes nothing.
+
+    Args:
+        anchor: The file.
+        can_jump: Whether data asked for from the future moves the replay there.
 
     Raises:
         AnchorError: The file holds something else.
@@ -145,7 +149,13 @@ def going_replay(anchor: Path) -> Clock | None:
     held = ReplayClock(start=first, speed=0.0, anchor=anchor)._held()
     if held is None or held.at(time.time()) > dt.datetime.now(dt.UTC):
         return None
-    return ReplayClock(start=first, speed=held.speed, anchor=anchor)
+    return ReplayClock(start=first, speed=held.speed, anchor=anchor, can_jump=can_jump)
+
+
+def halt(anchor: Path) -> None:
+    """Let a replay that this file remembers stand still where it is, until somebody goes on with it."""
+    if (going := going_replay(anchor)) is not None:
+        replace(going, speed=0.0).now()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

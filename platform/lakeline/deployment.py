@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 class Timepiece(dg.ConfigurableResource["Timepiece"]):
     """What time it is for sources and freshness: the system's clock, or a replay."""
 
-    replay_start: str = Field(default="", description="First moment of a replay, ISO 8601; empty uses the system's clock")  # fmt: skip
+    replay_start: str = Field(default="", description="First moment of a replay, ISO 8601; empty goes on with the one that the anchor remembers, or uses the system's clock")  # fmt: skip
     replay_speed: float = Field(default=0.0, ge=0, description="Seconds of replay a second; 0 stands still")  # fmt: skip
     replay_anchor: str = Field(default="", description="File that remembers when the replay began")
     replay_can_jump: bool = Field(default=False, description="Whether asking for later days moves the replay there")  # fmt: skip
@@ -22,15 +22,19 @@ class Timepiece(dg.ConfigurableResource["Timepiece"]):
     @property
     def clock(self) -> "Clock":
         """The clock."""
-        from lakeline.clock import ReplayClock, SystemClock
+        from lakeline.clock import ReplayClock, SystemClock, going_replay
 
+        anchor = Path(self.replay_anchor)
         if not self.replay_start:
-            return SystemClock()
+            going = (
+                going_replay(anchor, can_jump=self.replay_can_jump) if self.replay_anchor else None
+            )
+            return going or SystemClock()
         start = dt.datetime.fromisoformat(self.replay_start)
         return ReplayClock(
             start=start.astimezone(dt.UTC) if start.tzinfo else start.replace(tzinfo=dt.UTC),
             speed=self.replay_speed,
-            anchor=Path(self.replay_anchor),
+            anchor=anchor,
             can_jump=self.replay_can_jump,
         )
 

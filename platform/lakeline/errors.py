@@ -53,7 +53,9 @@ class MissingExtraError(SettingsError):
     """A part of lakeline needs packages that are not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs more packages. Run: pip install 'lakeline[{extra}]'")
+        super().__init__(
+            f"{what} needs more packages. Run: pip install 'lakeline[{extra}]' (in a clone: make setup-{extra})"
+        )
 
 
 # --- contract ---------------------------------------------------------------------------------

@@ -60,7 +60,12 @@ def _config(home: Path) -> dict[str, Any]:
             "runs": {"max_concurrent_runs": 2},
             "pools": {"granularity": "op", "default_limit": 1},
         },
-        "run_retries": {"enabled": True, "max_retries": 2},
+        # A run whose process died; what an asset raised is tried again by the asset's own retries, or by nobody.
+        "run_retries": {
+            "enabled": True,
+            "max_retries": 2,
+            "retry_on_asset_or_op_failure": False,
+        },
         "run_monitoring": {
             "enabled": True,
             "poll_interval_seconds": 30,

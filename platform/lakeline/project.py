@@ -98,18 +98,13 @@ class Project:
 
     @property
     def clock(self) -> "Clock":
-        """What time it is for it: that of the replay that goes on in it, its clock resource's, or the machine's."""
-        from lakeline.clock import SystemClock, going_replay
+        """What time it is for it: its clock resource's, or the machine's."""
+        from lakeline.clock import SystemClock
         from lakeline.deployment import Timepiece
 
         held = dict(self.definitions.resources or {})
         found = [one for one in held.values() if type(one) is Timepiece]
-        if not found:
-            return SystemClock()
-        (timepiece,) = found[:1]
-        if timepiece.replay_start or not timepiece.replay_anchor:
-            return timepiece.clock
-        return going_replay(Path(timepiece.replay_anchor)) or timepiece.clock
+        return found[0].clock if found else SystemClock()
 
     @property
     def nodes(self) -> "dict[str, Node]":

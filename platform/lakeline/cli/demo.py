@@ -26,6 +26,7 @@ REPLAY_SPEED = 1920.0
     "--speed",
     default=REPLAY_SPEED,
     show_default=True,
+    type=click.FloatRange(min=0),
     help="Seconds of the replay a second, in the UI.",
 )
 @port_option
@@ -47,6 +48,7 @@ def demo(
     from lakeline.cli.portions import arrange
     from lakeline.cli.summary import print_summary
     from lakeline.cli.ui import require_ports, serve_project
+    from lakeline.clock import halt
     from lakeline.instance import open_instance
     from lakeline.project import find_place
 
@@ -63,7 +65,11 @@ def demo(
     if no_ui:
         _say_how_to_look(screen)
     else:
-        serve_project(screen, project, port, environment=replay(project, days[1], speed))
+        try:
+            serve_project(screen, project, port, environment=replay(project, days[1], speed))
+        finally:
+            if anchor := project.deployment.replay_anchor:
+                halt(Path(anchor))
 
 
 def load_as_of(

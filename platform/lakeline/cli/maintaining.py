@@ -34,10 +34,12 @@ class Plan:
 
 def maintain_table(console: "Console", house: "Lakehouse", name: str, plan: Plan) -> bool:
     """Do it, and print what was done; False where an error of lakeline's stopped it, which is printed too."""
+    from rich.markup import escape
+
     try:
         done = list(_done(house, name, plan))
     except LakelineError as error:
-        console.print(f"[red]{name}[/red]  {error}", soft_wrap=True)
+        console.print(f"[red]{name}[/red]  {escape(str(error))}", soft_wrap=True)
         return False
     console.print(f"[bold]{name}[/bold]  {'; '.join(done) if done else '[dim]nothing to do'}")
     return True

@@ -16,6 +16,8 @@ def servable(start: Path | None, version: str) -> None:
     It is asked 10,000 rows of what the version learned from, some of them with nulls and with names never seen. The exit
     code is 1 where the two differ.
     """
+    from rich.markup import escape
+
     from lakeline.cli.versions import find_version
     from lakeline.domain.servable import make_servable
     from lakeline.project import load_project
@@ -24,6 +26,6 @@ def servable(start: Path | None, version: str) -> None:
     named = find_version(project, version)
     form = make_servable(project.house, named.node, named.number)
     said = "may serve" if form.is_servable else "[red]may not serve[/red]"
-    console().print(f"{named} {said}: {form.because}")
+    console().print(f"{named} {said}: {escape(form.because)}", soft_wrap=True)
     if not form.is_servable:
         raise SystemExit(1)
