@@ -42,10 +42,11 @@ class Till:
     clock: "Clock"
     rows: list[Row] = field(default_factory=list)
     is_broken: bool = False
+    said: str = "the till does not answer"
 
     def published_until(self) -> dt.datetime:
         if self.is_broken:
-            raise BrokenTillError("the till does not answer")
+            raise BrokenTillError(self.said)
         return self.clock.now().replace(hour=0, minute=0)
 
     def versions(self, table: str) -> dict[str, str]:

@@ -59,10 +59,12 @@ def clean(
 
 @cache
 def recorded() -> tuple[EventLogEntry, ...]:
-    """Every event of one run over eight days of two assets."""
+    """Every event of one run over eight days of two assets, a hundredth of a second after each other."""
     with dg.DagsterInstance.ephemeral() as instance:
         result = dg.materialize([raw, clean], instance=instance, tags=RANGE)
-        return tuple(instance.all_logs(result.run_id))
+        events = instance.all_logs(result.run_id)
+    began_s = events[0].timestamp
+    return tuple(e._replace(timestamp=began_s + i / 100) for i, e in enumerate(events))
 
 
 def materializations(count: int, run_id: str = "run") -> list[EventLogEntry]:
@@ -131,6 +133,19 @@ def test_events_are_read_back_as_they_were_stored(
     assert storage.get_logs_for_run(run_id) == list(recorded())
     assert storage.get_materialized_partitions(CLEAN) == set(DAYS.get_partition_keys())
     assert len(storage.fetch_materializations(RAW, limit=100).records) == 8
+
+
+def test_materializations_of_one_moment_are_a_millisecond_apart(
+    storage: PooledSqliteEventLogStorage,
+) -> None:
+    """Dagster's page of an asset shows one event a millisecond."""
+    began_s = 1_700_000_000.25
+    same = [event._replace(timestamp=began_s) for event in materializations(16)]
+    later = same[-1]._replace(timestamp=began_s + 1)
+    storage.store_event_batch([*same, later])
+    held = [event.timestamp for event in storage.get_logs_for_run("run")]
+    assert held == pytest.approx([*(began_s + i / 1000 for i in range(16)), began_s + 1])
+    assert len({round(moment * 1000) for moment in held}) == 17
 
 
 def test_the_stock_log_and_the_pooled_one_go_on_with_each_others_files(tmp_path: Path) -> None:

@@ -228,6 +228,23 @@ def test_a_source_that_cannot_be_read_is_named_and_holds_up_nobody_else(tmp_path
         assert state.state == "read"
 
 
+def test_a_source_whose_error_holds_no_utf8_is_named_and_holds_up_nobody_else(
+    tmp_path: Path,
+) -> None:
+    with KeptShop(tmp_path) as shop:
+        shop.sell(SOLD[0])
+        shop.settle()
+        shop.ledger.forget("shop/totals", [DAY1])
+        shop.till.is_broken, shop.till.said = True, "no file till-\udcff.csv \x00"
+        result = shop.tick()
+        assert "totals" in planned(result)
+        (state,) = shop.ledger.states(name="source")
+        said = r"The source of shop/sales cannot be observed: no file till-\udcff.csv \x00"
+        assert state.detail["said"] == said
+        shop.settle()
+        assert said in str(shop.tick().skip_message)
+
+
 def test_a_run_of_a_person_is_respected(built: KeptShop) -> None:
     next_day(built)
     mine = built.queued(["sales"], {"dagster/partition": DAY2}, status=dg.DagsterRunStatus.STARTED)

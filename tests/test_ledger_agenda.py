@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from lakeline.ledger import Attempt, Changes, Ledger, Reach
+from lakeline.ledger import Attempt, Changes, Ledger, Reach, State
 from tests.ledgers import (
     ARCHIVE,
     BACKLOG,
@@ -305,6 +305,28 @@ def test_publishing_a_partition_forgets_its_failures(ledger: Ledger) -> None:
     assert set(ledger.attempts()) == {(RAW, DAY2)}
     ledger.clear_attempts([(RAW, DAY2), ("no/where", "")])
     assert ledger.attempts() == {}
+
+
+def test_an_error_that_no_database_takes_is_written_out(ledger: Ledger) -> None:
+    said = "no file till-\udcff.csv, bad byte \x00"
+    ledger.failed({(RAW, DAY1): "k1"}, run_id="one", error=said, now=T0)
+    assert ledger.attempts()[RAW, DAY1].error == r"no file till-\udcff.csv, bad byte \x00"
+
+
+def test_a_state_of_texts_that_no_database_takes_is_written_out_and_changes_once(
+    ledger: Ledger,
+) -> None:
+    said = {"said": "till-\udcff.csv", "path": ["bad byte \x00"], "files": {"\udcff": 1}}
+    unread = State(asset=RAW, name="source", state="unread", detail=said)
+    (change,) = ledger.set_states([unread], T0)
+    assert ledger.set_states([unread], LATER) == ()
+    (kept,) = ledger.states(name="source")
+    assert kept == change.state
+    assert kept.detail == {
+        "said": r"till-\udcff.csv",
+        "path": [r"bad byte \x00"],
+        "files": {r"\udcff": 1},
+    }
 
 
 # --- verification ---------------------------------------------------------------------------------

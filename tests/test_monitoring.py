@@ -20,6 +20,7 @@ from lakeline.monitoring.performance import (
     calibration_kept,
     performance,
 )
+from lakeline.monitoring.verdict import drift_verdict, headed
 
 ROWS = 2000
 LONG_SCRIPT = "<script>" + "x" * 1_000_000 + "</script>"
@@ -192,10 +193,25 @@ def test_pages_are_served_with_their_shared_scripts(tmp_path: Path) -> None:
         server.shutdown()
 
 
+def test_the_verdict_of_a_drift_report_stands_above_the_pictures() -> None:
+    columns = ["temp", "origin", "hour"]
+    found = drift(weather(0), weather(1, warmer=30), columns=columns, seasonal=["hour"])
+    page = headed("<html><body class='x'><p>pictures</p></body></html>", drift_verdict(found, 0.3))
+    assert page.index("<h1>Drift") < page.index("pictures")
+    assert (
+        "1 of the 2 columns that count moved by 0.2 or more, a share of 0.50, which is too much"
+        in page
+    )
+    assert f"{found.psi['temp']:.3f}" in page
+    assert page.count("seasonal: does not count") == 1
+    assert "which is fine" in drift_verdict(found, 0.6)
+
+
 @pytest.mark.slow
 def test_evidently_draws_drift_and_performance(tmp_path: Path) -> None:
     html = drift_html(weather(0), weather(1, warmer=30), columns=["temp", "origin", "hour"])
     assert "temp" in html
+    assert "<section" in headed(html, "<section></section>")
     write_page(tmp_path, "drift", html)
     assert (tmp_path / "drift.html").stat().st_size < 1_000_000
     frame = scored(0).with_columns(pl.when(pl.col("day") > 0).then("is_late"))

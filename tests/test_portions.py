@@ -175,6 +175,33 @@ def test_a_failure_holds_up_only_what_reads_it(tmp_path: Path) -> None:
     assert project.house.ledger.current("museum/summary")
 
 
+def test_what_a_run_did_is_told_by_the_names_of_its_assets_whatever_is_in_them(
+    tmp_path: Path,
+) -> None:
+    shop = new_domain("shop__eu")
+    sales = sales_asset(shop)
+
+    @shop.table(contract=Total, reads=[sales], retries=0)
+    def totals(window: Window, sales: Table) -> pl.LazyFrame:
+        """Never to be had."""
+        raise ValueError("the vault is shut")
+
+    @shop.table(contract=Total, reads=[totals])
+    def mirrored(window: Window, totals: Table) -> pl.LazyFrame:
+        """The same again."""
+        return totals.read()
+
+    definitions = dg.Definitions(assets=shop.assets, resources={"lakehouse": lakehouse(tmp_path)})
+    place = Place(root=tmp_path, module="definitions", location="test")
+    project = Project(place=place, definitions=definitions)
+    names = ["shop__eu/sales", "shop__eu/totals", "shop__eu/mirrored"]
+    with pytest.raises(RunFailedError) as caught:
+        done(project, planned(project, names, FIRST, FIRST))
+    said = str(caught.value)
+    assert "shop__eu/totals: ValueError: the vault is shut" in said
+    assert "Not tried, because what they read failed: shop__eu/mirrored." in said
+
+
 def test_a_day_that_an_upstream_cannot_have_is_no_missing_one(tmp_path: Path) -> None:
     project = world(tmp_path)
     assets = [

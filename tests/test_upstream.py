@@ -15,6 +15,8 @@ from dagster._core.storage.event_log.sqlite.sqlite_event_log import (
 )
 from sqlalchemy.engine import Connection, Engine
 
+from lakeline.freshness.steps import assets_of_steps
+
 DAYS = dg.DailyPartitionsDefinition("2013-01-01", end_date="2013-01-06")
 RANGE = {
     "dagster/asset_partition_range_start": "2013-01-01",
@@ -54,6 +56,24 @@ class Counting(SqliteEventLogStorage):
     def has_table(self, table_name: str) -> bool:
         self.asked.append(table_name)
         return super().has_table(table_name)
+
+
+def named(*path: str) -> dg.AssetsDefinition:
+    """A plain asset of that key."""
+
+    @dg.asset(key=list(path))
+    def plain(): ...
+
+    return plain
+
+
+@dg.op
+def tidy(): ...
+
+
+@dg.job
+def housekeeping():
+    tidy()
 
 
 @pytest.fixture
@@ -136,6 +156,20 @@ def test_the_events_of_a_failed_batch_are_stored_one_by_one(
 
 
 # lakeline.eventlog writes the planned check of every partition with one statement of its own.
+def test_a_run_keeps_a_plan_that_tells_the_assets_of_its_steps(
+    instance: dg.DagsterInstance,
+) -> None:
+    """`lakeline.freshness.steps` reads it, whatever the step is called; of ops that build no asset it tells none."""
+    assets = [named("shop__eu", "sales"), named("shop", "eu", "totals")]
+    everything = dg.define_asset_job("everything")
+    job = dg.Definitions(assets=assets, jobs=[everything]).resolve_job_def("everything")
+    assert assets_of_steps(instance, instance.create_run_for_job(job)) == {
+        "shop__eu__sales": ("shop__eu/sales",),
+        "shop__eu__totals": ("shop/eu/totals",),
+    }
+    assert assets_of_steps(instance, instance.create_run_for_job(housekeeping)) == {}
+
+
 def test_a_planned_check_names_its_partitions(instance: dg.DagsterInstance) -> None:
     result = dg.materialize([days], instance=instance, tags=RANGE)
     planned = [

@@ -35,6 +35,7 @@ def feature_drift(rows: Table) -> Report:
 
     from lakeline.monitoring.drift import drift
     from lakeline.monitoring.evidently_html import drift_html
+    from lakeline.monitoring.verdict import drift_verdict, headed
 
     features = rows.read(columns=["event_ts", *OBSERVED]).collect()
     split = (
@@ -52,8 +53,15 @@ def feature_drift(rows: Table) -> Report:
         numbers={"share_drifted": found.share_drifted, "limit": DRIFT_SHARE_LIMIT},
     )
     numbers = {f"psi_{name}": value for name, value in found.psi.items()}
+    pictures = drift_html(
+        reference,
+        current,
+        columns=OBSERVED,
+        threshold=found.threshold,
+        drift_share=DRIFT_SHARE_LIMIT,
+    )
     return Report(
-        html=drift_html(reference, current, columns=OBSERVED),
+        html=headed(pictures, drift_verdict(found, DRIFT_SHARE_LIMIT)),
         numbers={"share_drifted": found.share_drifted, "psi_max": found.psi_max, **numbers},
         checks=(check,),
     )

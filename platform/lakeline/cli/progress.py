@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Self
 
 from lakeline.cli.console import count, seconds
-from lakeline.cli.run import asset_of
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -18,7 +17,7 @@ MARKS = {"done": "[green]✓", "failed": "[red]✗", "waiting": "[dim]·"}
 
 
 class RunProgress:
-    """The assets of a run and how far each is; give it each event of the run.
+    """The assets of a run and how far each is; give it each event of the run, with the assets that it is about.
 
     Args:
         console: Where it is shown.
@@ -64,11 +63,13 @@ class RunProgress:
     ) -> None:
         self._progress.stop()
 
-    def __call__(self, event: "DagsterEvent") -> None:
-        """Show what an event tells."""
-        asset = asset_of(event) if event.step_key else ""
-        if asset not in self._tasks:
-            return
+    def __call__(self, event: "DagsterEvent", assets: Sequence[str]) -> None:
+        """Show what an event tells of some assets."""
+        for asset in assets:
+            if asset in self._tasks:
+                self._show(asset, event)
+
+    def _show(self, asset: str, event: "DagsterEvent") -> None:
         if event.is_step_start:
             self._begin(asset)
         elif event.is_step_materialization:

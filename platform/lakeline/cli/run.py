@@ -36,9 +36,11 @@ class Outcome:
         failures: Why each failed asset failed, by the asset's name.
         built: Assets that were built.
         untried: Assets that were not tried because what they read failed.
+        steps: Assets by the key of the step that builds them.
     """
 
     run_id: str
+    steps: Mapping[str, Sequence[str]] = field(default_factory=dict)
     failures: dict[str, str] = field(default_factory=dict)
     built: list[str] = field(default_factory=list)
     untried: list[str] = field(default_factory=list)
@@ -47,13 +49,19 @@ class Outcome:
     def note(self, event: "DagsterEvent") -> None:
         """Take one event of the run."""
         if event.is_step_failure:
-            self.failures[asset_of(event)] = failure_text(event)
+            self.failures |= dict.fromkeys(self.names_of(event), failure_text(event))
         elif event.is_step_success:
-            self.built.append(asset_of(event))
+            self.built += self.names_of(event)
         elif event.is_job_failure and not self.failures:
             self.failures["the run"] = event.message or "failed before its first step"
         elif event.is_job_success:
             self.is_successful = True
+
+    def names_of(self, event: "DagsterEvent") -> Sequence[str]:
+        """Assets that an event is about, by name; the key of its step where that builds none."""
+        if event.asset_key is not None:
+            return (event.asset_key.to_user_string(),)
+        return self.steps.get(event.step_key, (event.step_key,)) if event.step_key else ()
 
 
 def run_range(
@@ -63,11 +71,22 @@ def run_range(
     days: tuple[str, str],
     *,
     tags: Mapping[str, str] | None = None,
-    on_event: "Callable[[DagsterEvent], None]" = lambda _: None,
+    on_event: "Callable[[DagsterEvent, Sequence[str]], None]" = lambda *_: None,
 ) -> Outcome:
-    """Materialize assets for the days of a range, which each daily one has, in one run in this process."""
+    """Materialize assets for the days of a range, which each daily one has, in one run in this process.
+
+    Args:
+        project: Whose assets.
+        instance: Which keeps the run.
+        assets: What is built.
+        days: First and last.
+        tags: More tags of the run.
+        on_event: Told each event with the names of the assets that it is about.
+    """
     from dagster._core.definitions.job_base import InMemoryJob
     from dagster._core.execution.api import execute_run_iterator
+
+    from lakeline.freshness.steps import assets_of_steps
 
     prepare_pools(project, instance)
     job = project.definitions.resolve_implicit_global_asset_job_def()
@@ -86,11 +105,11 @@ def run_range(
             **(tags or {}),
         },
     )
-    outcome = Outcome(run_id=run.run_id)
+    outcome = Outcome(run_id=run.run_id, steps=assets_of_steps(instance, run))
     with quiet():
         for event in execute_run_iterator(InMemoryJob(ephemeral), run, instance):
             outcome.note(event)
-            on_event(event)
+            on_event(event, outcome.names_of(event))
     tried = {*outcome.built, *outcome.failures}
     outcome.untried = [name for key in assets if (name := key.to_user_string()) not in tried]
     return outcome
@@ -102,11 +121,6 @@ def prepare_pools(project: "Project", instance: "DagsterInstance") -> None:
 
     declared = {name: node.extras.get("compute") for name, node in project.nodes.items()}
     ensure_pools(instance, limits_of(declared, is_local=project.house.compute == "local"))
-
-
-def asset_of(event: "DagsterEvent") -> str:
-    """``domain/name`` of the asset that a step builds."""
-    return str(event.step_key).replace("__", "/", 1)
 
 
 def failure_text(event: "DagsterEvent") -> str:

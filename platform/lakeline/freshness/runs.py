@@ -10,6 +10,7 @@ import dagster as dg
 from lakeline.freshness.decision import InFlight
 from lakeline.freshness.graph import Graph, Vertex
 from lakeline.freshness.plan_tags import CAUSE, RANGE_END, RANGE_START, partitions_of
+from lakeline.freshness.steps import assets_of_steps
 from lakeline.ledger import State
 from lakeline.window import WHOLE, Window
 
@@ -32,6 +33,9 @@ UNDER_WAY = (
 ENDED_BADLY = (dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 OVERLAP = dt.timedelta(minutes=10)
 """Runs are asked for this far back again, in case the clocks of machines differ."""
+PAGE = 200
+"""Runs that ended badly and are held in memory together."""
+_MOMENT = dt.timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +44,7 @@ class BadRun:
 
     Attributes:
         partitions: What it was to build, by asset.
-        errors: What went wrong, by asset; under ``""`` what is known of the run as a whole.
+        errors: What went wrong, by asset; under ``""`` what is known of the run as a whole, or of a step that builds none.
     """
 
     run_id: str
@@ -49,11 +53,11 @@ class BadRun:
 
 
 def in_flight(instance: dg.DagsterInstance, graph: Graph) -> list[InFlight]:
-    """Runs and backfills under way, with the partitions that they build."""
+    """Runs and backfills under way that build assets of the graph, with the partitions that they build."""
     records = instance.get_run_records(dg.RunsFilter(statuses=[*UNDER_WAY]))
     runs = [one.dagster_run for one in records]
-    held = [InFlight(run_id=one.run_id, partitions=_partitions(one, graph)) for one in runs]
-    return [*held, *_backfills(instance, graph, runs)]
+    held = [InFlight(run_id=one.run_id, partitions=_partitions(instance, one, graph)) for one in runs]  # fmt: skip
+    return [*(one for one in held if one.partitions), *_backfills(instance, graph, runs)]
 
 
 def ended_badly(
@@ -63,38 +67,57 @@ def ended_badly(
     held = [one for one in ledger.states(name=SEEN) if one.asset == ""]
     seen: dict[str, str] = dict(held[0].detail.get("runs", {})) if held else {}
     since = max(map(dt.datetime.fromisoformat, seen.values()), default=None)
-    records = instance.get_run_records(
-        dg.RunsFilter(
-            statuses=[*ENDED_BADLY],
-            tags={CAUSE: cause},
-            updated_after=since - OVERLAP if since is not None else None,
-        ),
-        limit=200,
-        ascending=True,
-        order_by="update_timestamp",
-    )
-    for record in records:
-        run = record.dagster_run
-        if run.run_id not in seen:
-            yield BadRun(
-                run_id=run.run_id,
-                partitions=partitions_of(run.tags),
-                errors=_errors(instance, run),
-            )
-        seen[run.run_id] = record.update_timestamp.astimezone(dt.UTC).isoformat()
-    if records:
-        newest = max(map(dt.datetime.fromisoformat, seen.values()))
-        kept = {run: at for run, at in seen.items() if dt.datetime.fromisoformat(at) >= newest - 2 * OVERLAP}  # fmt: skip
-        ledger.set_states([State(asset="", partition="", name=SEEN, state="", detail={"runs": kept})], now)  # fmt: skip
+    for records in _pages(instance, cause, since - OVERLAP if since is not None else None):
+        for record in records:
+            run = record.dagster_run
+            if run.run_id not in seen:
+                yield BadRun(
+                    run_id=run.run_id,
+                    partitions=partitions_of(run.tags),
+                    errors=_errors(instance, run),
+                )
+            seen[run.run_id] = record.update_timestamp.astimezone(dt.UTC).isoformat()
+        # Page by page, so that a tick that is killed amid thousands of them leaves fewer to the next.
+        _remember(ledger, seen, now)
+
+
+def _pages(
+    instance: dg.DagsterInstance, cause: str, after: dt.datetime | None
+) -> Iterator[Sequence[dg.RunRecord]]:
+    """Runs that ended badly after a time, the oldest first, however many; some come on two pages."""
+    limit = PAGE
+    while True:
+        records = instance.get_run_records(
+            dg.RunsFilter(statuses=[*ENDED_BADLY], tags={CAUSE: cause}, updated_after=after),
+            limit=limit,
+            ascending=True,
+            order_by="update_timestamp",
+        )
+        if records:
+            yield records
+        if len(records) < limit:
+            return
+        # More may have ended at the moment of the last one: those come again, and a page of others with them.
+        last = records[-1].update_timestamp
+        after = last - _MOMENT
+        limit = PAGE + sum(one.update_timestamp == last for one in records)
+
+
+def _remember(ledger: "Ledger", seen: Mapping[str, str], now: dt.datetime) -> None:
+    """Keep the runs that were given and may be found again."""
+    newest = max(map(dt.datetime.fromisoformat, seen.values()))
+    kept = {run: at for run, at in seen.items() if dt.datetime.fromisoformat(at) >= newest - 2 * OVERLAP}  # fmt: skip
+    ledger.set_states([State(asset="", partition="", name=SEEN, state="", detail={"runs": kept})], now)  # fmt: skip
 
 
 def _errors(instance: dg.DagsterInstance, run: dg.DagsterRun) -> dict[str, str]:
     failures = instance.get_records_for_run(run.run_id, of_type=dg.DagsterEventType.STEP_FAILURE)
-    found = {}
+    steps = assets_of_steps(instance, run)
+    found: dict[str, str] = {}
     for record in failures.records:
         event = record.event_log_entry.dagster_event
         if event is not None and event.step_key is not None:
-            found[event.step_key.replace("__", "/", 1)] = failure_text(event)
+            found |= dict.fromkeys(steps.get(event.step_key, ("",)), failure_text(event))
     if found:
         return found
     is_cancelled = run.status == dg.DagsterRunStatus.CANCELED
@@ -112,16 +135,23 @@ def failure_text(event: dg.DagsterEvent) -> str:
     return error.message.strip() if error is not None else "it failed"
 
 
-def _partitions(run: dg.DagsterRun, graph: Graph) -> dict[str, tuple[str, ...]]:
+def _partitions(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, graph: Graph
+) -> dict[str, tuple[str, ...]]:
     if planned := partitions_of(run.tags):
-        return planned
-    selected = run.asset_selection
-    names = list(graph.vertices) if selected is None else [key.to_user_string() for key in selected]
+        return {name: keys for name, keys in planned.items() if name in graph.vertices}
     return {
         name: _keys(run.tags, graph.vertices[name])
-        for name in names
+        for name in _names(instance, run)
         if name in graph.vertices and graph.vertices[name].kind != "source"
     }
+
+
+def _names(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[str]:
+    """Assets that a run builds: those selected, or else what its job plans, which for a job of plain ops is none."""
+    if run.asset_selection:  # of a run in process, it is empty where nothing was selected
+        return [key.to_user_string() for key in run.asset_selection]
+    return [name for names in assets_of_steps(instance, run).values() for name in names]
 
 
 def _keys(tags: Mapping[str, str], vertex: Vertex) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from lakeline.freshness.runs import ended_badly, in_flight
 from lakeline.freshness.sensor import of_nodes
 from lakeline.freshness.sources import READABLE, observe
 from lakeline.ledger import State
+from lakeline.ledger.texts import storable
 
 if TYPE_CHECKING:
     from lakeline.domain.node import Node
@@ -82,8 +83,9 @@ def observe_all(
             observe(ledger, node, getattr(resources, node.extras["source_key"]))
             said = ""
         except Exception as error:  # noqa: BLE001 - the edge of the sensor: a source may fail in any way
-            log.warning("The source of %s cannot be observed: %s", node.asset, error)
-            said = f"The source of {node.asset} cannot be observed: {error}"
+            # Dagster is told too, and its UI shows no text that is not storable.
+            said = storable(f"The source of {node.asset} cannot be observed: {error}")
+            log.warning("%s", said)
             unread.append(said)
         states.append(State(asset=node.asset, partition="", name=READABLE, state="unread" if said else "read", detail={"said": said}))  # fmt: skip
     ledger.set_states(states, now)

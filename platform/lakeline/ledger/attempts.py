@@ -15,6 +15,7 @@ from lakeline.ledger.bulk import rows_of, wanted
 from lakeline.ledger.moments import micros, moment
 from lakeline.ledger.records import Attempt, Pair
 from lakeline.ledger.schema import asset, attempt, word
+from lakeline.ledger.texts import storable
 
 
 def failed(
@@ -42,7 +43,7 @@ def failed(
                 "first_us": micros(last.first_ts) if last is not None and is_again else now_us,
                 "last_us": now_us,
                 "run_id": run_id,
-                "error": error,
+                "error": storable(error),
             }
         )
     _replace(connection, rows)

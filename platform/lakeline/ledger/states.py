@@ -16,6 +16,7 @@ from lakeline.ledger.bulk import rows_of, wanted
 from lakeline.ledger.moments import micros, moment
 from lakeline.ledger.records import State, StateChange
 from lakeline.ledger.schema import asset, state, word
+from lakeline.ledger.texts import storable, storable_json
 
 _Name = tuple[str, str, str]
 
@@ -24,7 +25,7 @@ def set_states(
     connection: sa.Connection, states: Sequence[State], now: dt.datetime
 ) -> tuple[StateChange, ...]:
     """Store the states; returns those of which the word is another one now."""
-    after = {_name(one): one for one in states}
+    after = {_name(one): _storable(one) for one in states}
     before = _stored(connection, after)
     changed = {
         name: StateChange(
@@ -109,6 +110,10 @@ def _state(row: "sa.Row[Any]") -> State:
         detail=json.loads(detail),
         since_ts=moment(since_us),
     )
+
+
+def _storable(one: State) -> State:
+    return replace(one, state=storable(one.state), detail=storable_json(one.detail))
 
 
 def _name(one: State) -> _Name:

@@ -27,8 +27,8 @@ def drift_html(
 ) -> str:
     """Page with the distribution of each column in both frames.
 
-    Evidently bins in its own way and draws a sample, so that its index differs from that of the drift report in the second
-    decimal.
+    Evidently bins in its own way and draws a sample, so that its index differs from that of the drift report, by half of it
+    at times: what the report found belongs above the pictures, as `verdict.headed` puts it there.
 
     Args:
         reference: What the columns looked like.
