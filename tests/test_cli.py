@@ -456,7 +456,12 @@ def test_why_tells_each_partition_once(state):
         (["departurs"], "There is no asset 'departurs'. Did you mean departures"),
         (
             ["departures", "2014-02-01"],
-            "has no partition '2014-02-01' that was built. It has 3, 2013-01-01 to 2013-01-03.",
+            "has no partition '2014-02-01' that was built. It has 3, 2013-01-01 to 2013-01-03. "
+            "Nearest are 2013-01-02 and 2013-01-03.",
+        ),
+        (
+            ["departures", "2013-13-01"],
+            "has no partition '2013-13-01' that was built. It has 3, 2013-01-01 to 2013-01-03.",
         ),
         (
             ["planes", FIRST],
@@ -468,6 +473,15 @@ def test_why_of_what_is_not_there_names_what_is_near(state, arguments, said):
     shown = Shown(state, "why", *arguments)
     assert shown.code == 1
     assert said in shown.text
+
+
+def test_a_selection_that_cannot_be_read_is_one_line(state):
+    shown = Shown(state, "ls", "--select", 'key:"flights/weather')
+    assert shown.code == 1
+    assert shown.text.strip() == (
+        "Error: 'key:\"flights/weather' is no selection of assets. Write a name, or what Dagster's pages take: "
+        'key:"flights/weather", group:flights_clean+, tag:domain=flights.'
+    )
 
 
 # --- lake -------------------------------------------------------------------------------------
@@ -532,6 +546,7 @@ def test_doctor_finds_a_built_state_in_order(state):
         "packages",
         "definitions",
         "settings",
+        "contracts",
         "state",
         "dagster home",
         "dbt",
@@ -590,6 +605,62 @@ def test_doctor_fails_where_the_catalog_does_not_answer(tmp_path, monkeypatch):
     assert done.exit_code == 1
     assert "does not answer" in done.output
     assert "secret" not in done.output
+
+
+@pytest.mark.parametrize("below", ["", "below"])
+def test_doctor_fails_where_the_state_is_a_file(tmp_path, below):
+    file = tmp_path / "file"
+    file.write_text("")
+    file.chmod(0o755)
+    shown = Shown(file / below, "doctor")
+    assert shown.code == 1
+    assert shown.line("fail state").endswith(f"cannot be made: {file} is no folder")
+
+
+def test_doctor_fails_where_the_data_files_are_gone(tmp_path):
+    Shown(tmp_path, "backfill", "--select", "airlines,airports")
+    warehouse = tmp_path / "lake" / "warehouse"
+    (warehouse / "flights" / "airlines").rename(tmp_path / "airlines")
+    # Another process: this one knows the table's metadata.
+    command = [sys.executable, "-m", "lakeline.cli", "--project", str(ROOT), "doctor"]
+    env = {**os.environ, f"{PREFIX}STATE": str(tmp_path)}
+    one_gone = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
+    assert one_gone.returncode == 1
+    assert "flights/airlines cannot be read: " in one_gone.stdout
+    assert "1 table as the ledger knows them" in one_gone.stdout
+
+    warehouse.rename(tmp_path / "elsewhere")
+    all_gone = Shown(tmp_path, "doctor")
+    assert all_gone.code == 1
+    said = f"the folder {warehouse} is gone, and the ledger knows 2 tables in it"
+    assert all_gone.line("fail lake").endswith(said)
+
+
+def test_doctor_fails_where_a_contract_cannot_be_audited(tmp_path, monkeypatch):
+    module = """
+import dagster as dg
+from lakeline.contract import Contract, column
+from lakeline.domain import Daily, Domain
+from resources import build_resources, load_settings
+
+class Name(Contract):
+    "One row a name."
+    name: str = column("Name", matches="[a-z]+(?=b)")
+
+@Domain("names", owner="team:names", partitions=Daily("2024-01-01")).table(contract=Name, daily=False)
+def all_names(): ...
+
+defs = dg.Definitions([all_names], resources=build_resources(load_settings()))
+"""
+    (tmp_path / "badly_patterned.py").write_text(module)
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.dg.project]\ncode_location_target_module = "badly_patterned"\n'
+    )
+    monkeypatch.setenv(f"{PREFIX}STATE", str(tmp_path / "state"))
+    done = CliRunner().invoke(main, ["--project", str(tmp_path), "doctor"])
+    assert done.exit_code == 1
+    assert "Name cannot be audited" in done.output
+    assert "column 'name' has matches='[a-z]+(?=b)', which Polars cannot match" in done.output
 
 
 def test_doctor_fails_where_the_online_store_does_not_answer(state):

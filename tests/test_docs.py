@@ -1,17 +1,25 @@
 """The docs say what is there: commands, settings, links, and the domain in the README."""
 
+import ast
+import datetime as dt
 import os
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
+import polars as pl
 import pytest
 from click.testing import CliRunner
 
 from lakeline.cli import main
+from lakeline.contract import Contract, column
+from lakeline.publishing import Target, publish
+from lakeline.resource import Lakehouse
+from lakeline.window import Window
 from resources import build_resources
 from resources.settings import PREFIX, Settings
 from tests.projects import a_project
@@ -131,3 +139,39 @@ def test_the_walk_through_the_feature_stores_runs_in_an_empty_folder(tmp_path):
     ratings = re.findall(r"│ \d\s+┆ .*? ┆ (\S+)\s+┆", done.stdout)
     assert ratings == ["4.0", "4.5", "null", "null"], done.stdout
     assert "'rating': [4.5, None]" in done.stdout
+
+
+class Flown(Contract, version="1.0"):
+    """One row a flight."""
+
+    event_ts: dt.datetime = column("When", event_time=True, key=True)
+    origin: str = column("From where")
+    carrier: str = column("By whom")
+
+
+def test_the_code_of_the_page_about_the_lake_runs(tmp_path, monkeypatch):
+    reader, faster, upkeep = re.findall(
+        r"```python\n(.*?)```", (ROOT / "docs/lake.md").read_text(), re.DOTALL
+    )
+    monkeypatch.chdir(tmp_path)
+    house = Lakehouse.in_folder(tmp_path / "state")
+    target = Target(asset="flights/departures", contract=Flown, daily=True)
+    moments = [dt.datetime(2013, month, 1, tzinfo=dt.UTC) for month in (5, 6, 7)]
+    rows = pl.DataFrame({"event_ts": moments, "origin": ["JFK", "JFK", "LGA"], "carrier": "AA"})
+    window = Window.of_days("2013-05-01", "2013-07-01")
+    publish(house.lake, house.ledger, target, rows, window=window)
+    assert value_of(reader).select("carrier").height == 2
+    assert value_of(faster)["event_ts"].to_list() == moments[1:2]
+    told: dict[str, Any] = {}
+    exec(compile(upkeep, "lake.md", "exec"), told)  # noqa: S102 - the repository's own page
+    assert told["upkeep"].execute_in_process(resources={"lakehouse": house}).success
+    assert told["nightly"].cron_schedule == "30 3 * * *"
+
+
+def value_of(source: str) -> pl.DataFrame:
+    """What the last line of some code is worth, after the lines before it."""
+    *lines, last = ast.parse(source).body
+    told: dict[str, Any] = {}
+    exec(compile(ast.Module(lines, []), "lake.md", "exec"), told)  # noqa: S102
+    assert isinstance(last, ast.Expr)
+    return eval(compile(ast.Expression(last.value), "lake.md", "eval"), told)  # noqa: S307

@@ -1,7 +1,9 @@
 """Dagster's runs as reconciling sees them: which build what, and which of them failed, each once."""
 
 import datetime as dt
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -13,6 +15,7 @@ from dagster._core.utils import make_new_run_id
 
 from lakeline.domain import Domain
 from lakeline.domain.node import nodes_of
+from lakeline.freshness.alive import PROCESS, process_tag
 from lakeline.freshness.budget import Budget
 from lakeline.freshness.decision import RunPlan
 from lakeline.freshness.declared import graph_of
@@ -229,3 +232,43 @@ def test_a_run_of_which_no_plan_is_kept_builds_nothing_that_is_known(
     instance.add_run(run)
     assert assets_of_steps(instance, run) == {}
     assert in_flight(instance, Graph.of([Vertex(name="cafe/orders")])) == []
+
+
+# --- runs of processes that are gone -----------------------------------------------------------------
+
+
+def gone_process() -> dict[str, str]:
+    """The tag of a process that was killed."""
+    script = "from lakeline.freshness.alive import process_tag; print(process_tag()['lakeline/process'], flush=True); input()"
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True
+    ) as child:
+        assert child.stdout is not None
+        tag = child.stdout.readline().strip()
+        child.kill()
+    return {PROCESS: tag}
+
+
+@pytest.mark.parametrize(
+    ("tag", "expected"),
+    [
+        (process_tag, [True]),
+        (gone_process, []),
+        (lambda: {PROCESS: f"{process_tag()[PROCESS].rpartition(' ')[0]} 1.5"}, []),
+        (lambda: {PROCESS: "elsewhere/pid:[1] 1 1.5"}, [True]),
+        (dict, [True]),
+    ],
+    ids=["alive", "killed", "its number is another's now", "on another machine", "of the daemon"],
+)
+def test_a_run_whose_process_was_killed_is_over_and_said_to_have_failed(
+    instance: dg.DagsterInstance, tag: Callable[[], dict[str, str]], expected: list[bool]
+) -> None:
+    asset = dg.AssetKey(["cafe", "orders"])
+    run = dg.DagsterRun(
+        job_name="__ASSET_JOB", status=STARTED, asset_selection=frozenset([asset]), tags=tag()
+    )
+    instance.add_run(run)
+    graph = Graph.of([Vertex(name="cafe/orders")])
+    assert [one.run_id for one in in_flight(instance, graph)] == [run.run_id] * len(expected)
+    (record,) = instance.get_run_records()
+    assert record.dagster_run.status == (STARTED if expected else FAILED)

@@ -884,7 +884,7 @@ def test_the_domain_of_the_page_builds_what_lands_and_builds_again_what_is_resta
     def build() -> list[str]:
         context = dg.build_sensor_context(resources={"lakehouse": lakehouse})
         assert told.landing.evaluate_tick(context).skip_message
-        days = [key for run in reconciler.tick(NOW).runs for key in run.steps[ORDERS]]
+        days = [key for run in reconciler.tick(NOW).runs for key in run.steps["bazaar/orders"]]
         if days:
             tags = dict(zip(RANGE, (min(days), max(days)), strict=True))
             given = {"lakehouse": lakehouse, "inbox": told.Inbox()}
@@ -895,14 +895,14 @@ def test_the_domain_of_the_page_builds_what_lands_and_builds_again_what_is_resta
     deliver(2, 200)
     assert build() == [day(1), day(2)]
     assert build() == []
-    assert lakehouse.ledger.reach()[ORDERS].watermark == end_of(2)
+    assert lakehouse.ledger.reach()["bazaar/orders"].watermark == end_of(2)
     deliver(1, 150)
     assert build() == [day(1)]
-    assert lakehouse.lake.load("shop.orders").scan().to_arrow()["amount_cents"].to_pylist() in (
+    assert lakehouse.lake.load("bazaar.orders").scan().to_arrow()["amount_cents"].to_pylist() in (
         [150, 200],
         [200, 150],
     )
     deliver(3, 300)
     assert build() == [day(3)]
-    assert lakehouse.ledger.reach()[ORDERS].watermark == end_of(3)
+    assert lakehouse.ledger.reach()["bazaar/orders"].watermark == end_of(3)
     assert build() == []

@@ -1,10 +1,12 @@
 """What a person types for an asset, a partition or a selection, and what it means."""
 
+import datetime as dt
 import difflib
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from lakeline.errors import DomainError, names
+from lakeline.window import day_start
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -29,6 +31,16 @@ class UnknownAssetError(DomainError):
         super().__init__(f"There is no asset '{given}'. {hint}")
 
 
+class SelectionError(DomainError):
+    """A selection is not in Dagster's syntax."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__(
+            f"'{given}' is no selection of assets. Write a name, or what Dagster's pages take: key:\"flights/weather\", "
+            "group:flights_clean+, tag:domain=flights."
+        )
+
+
 class AmbiguousAssetError(DomainError):
     """Several domains have an asset of the name."""
 
@@ -40,8 +52,8 @@ class UnknownPartitionError(DomainError):
     """A command names a partition that was never built."""
 
     def __init__(self, asset: str, given: str, known: Sequence[str]) -> None:
-        near = difflib.get_close_matches(given, known, n=3, cutoff=0.7)
-        hint = f" Near it are {', '.join(near)}." if near else ""
+        near = sorted(known, key=lambda key: _distance(given, key))[:2] if _is_day(given) else []
+        hint = f" Nearest are {' and '.join(sorted(near))}." if near else ""
         super().__init__(
             f"'{asset}' has no partition '{given}' that was built. It has {len(known)}, {known[0]} to {known[-1]}.{hint}"
         )
@@ -105,8 +117,10 @@ def select_assets(project: "Project", given: Sequence[str]) -> "list[dg.AssetKey
 
     Raises:
         UnknownAssetError: A name is none of an asset, or a selection fits none.
+        SelectionError: A selection cannot be read.
     """
     import dagster as dg
+    from dagster._core.definitions.asset_selection import DagsterInvalidAssetSelectionError
 
     graph = project.definitions.resolve_asset_graph()
     known = {key.to_user_string(): key for key in graph.executable_asset_keys}
@@ -116,8 +130,24 @@ def select_assets(project: "Project", given: Sequence[str]) -> "list[dg.AssetKey
             of_domain = {key for asset, key in known.items() if asset.startswith(f"{one}/")}
             found |= of_domain or {known[find_asset(one, known)]}
             continue
-        chosen = dg.AssetSelection.from_string(one).resolve(graph) & set(known.values())
+        try:
+            chosen = dg.AssetSelection.from_string(one).resolve(graph) & set(known.values())
+        except DagsterInvalidAssetSelectionError as error:
+            raise SelectionError(one) from error
         if not chosen:
             raise UnknownAssetError(one, sorted(known))
         found |= chosen
     return [key for key in graph.toposorted_asset_keys if key in found]
+
+
+def _is_day(text: str) -> bool:
+    try:
+        dt.date.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _distance(day: str, other: str) -> float:
+    """How far two days are apart, in seconds."""
+    return abs((day_start(day) - day_start(other)).total_seconds())

@@ -86,6 +86,7 @@ def run_range(
     from dagster._core.definitions.job_base import InMemoryJob
     from dagster._core.execution.api import execute_run_iterator
 
+    from lakeline.freshness.alive import process_tag
     from lakeline.freshness.steps import assets_of_steps
 
     prepare_pools(project, instance)
@@ -102,6 +103,7 @@ def run_range(
             RANGE_START: days[0],
             RANGE_END: days[1],
             ".dagster/repository": f"__repository__@{project.place.location}",
+            **process_tag(),
             **(tags or {}),
         },
     )

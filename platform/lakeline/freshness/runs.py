@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from lakeline.freshness.alive import living
 from lakeline.freshness.decision import InFlight
 from lakeline.freshness.graph import Graph, Vertex
 from lakeline.freshness.plan_tags import CAUSE, RANGE_END, RANGE_START, partitions_of
@@ -53,9 +54,12 @@ class BadRun:
 
 
 def in_flight(instance: dg.DagsterInstance, graph: Graph) -> list[InFlight]:
-    """Runs and backfills under way that build assets of the graph, with the partitions that they build."""
+    """Runs and backfills under way that build assets of the graph, with the partitions that they build.
+
+    A run whose process was killed is over, and Dagster is told so.
+    """
     records = instance.get_run_records(dg.RunsFilter(statuses=[*UNDER_WAY]))
-    runs = [one.dagster_run for one in records]
+    runs = list(living(instance, (one.dagster_run for one in records)))
     held = [InFlight(run_id=one.run_id, partitions=_partitions(instance, one, graph)) for one in runs]  # fmt: skip
     return [*(one for one in held if one.partitions), *_backfills(instance, graph, runs)]
 
