@@ -17,7 +17,7 @@ from lakeline.contract import Contract, Digits, Float32, Int32, column, resolve
 from lakeline.contract.arrow import polars_schema
 from lakeline.contract.audit import audit, conform
 from lakeline.contract.pandera import attached_checks, pandera_schema
-from lakeline.errors import CheckError, ExtraColumns, MissingColumns, WrongType
+from lakeline.errors import CheckError, DeclarationError, ExtraColumns, MissingColumns, WrongType
 
 
 def at(hour: int) -> dt.datetime:
@@ -104,6 +104,47 @@ def test_a_broken_value_is_found_and_pandera_agrees(
     assert (found.rule, found.column, found.action) == (rule, name, action)
     assert (found.count, found.rows) == (1, (1,))
     assert pandera_accepts(Weather, frame) == (action == "warn")
+
+
+def with_pattern(pattern: str) -> type[Contract]:
+    class Named(Contract):
+        """One row a name."""
+
+        name: str = column("Name", matches=pattern)
+
+    return Named
+
+
+@pytest.mark.parametrize(
+    ("pattern", "why"),
+    [
+        ("(", "unclosed group"),
+        ("a)|(b", "unopened group"),
+        ("(?=a)", "look-around"),
+        (r"(a)\1", "backreferences"),
+        ("(?P<n>a)(?P=n)", "unrecognized flag"),
+        (r"a\Z", "unrecognized escape sequence"),
+        ("[a-z]{1,100000}", "size limit"),
+        ("(?x)a # b", "unclosed group"),
+    ],
+)
+def test_a_pattern_that_polars_cannot_match_is_refused_before_any_row_is_looked_at(
+    pattern: str, why: str
+) -> None:
+    contract = with_pattern(pattern)
+    for use in (
+        lambda: audit(pl.DataFrame({"name": ["a"]}), contract),
+        lambda: pandera_schema(contract),
+    ):
+        with pytest.raises(DeclarationError, match=f"column 'name' has matches=.*{why}.*Rust"):
+            use()
+
+
+@pytest.mark.parametrize("pattern", [r"\p{L}+", "[a-z&&[^b]]+", r"(?:a|\\1|[(?=])+"])
+def test_a_pattern_of_rusts_is_taken_although_pythons_may_refuse_it(pattern: str) -> None:
+    names = pl.DataFrame({"name": ["a", "1"]})
+    (found,) = audit(names, with_pattern(pattern)).violations
+    assert found.rows == (1,)
 
 
 def test_nan_in_a_column_without_nulls_breaks_its_null_rule_as_in_pandera() -> None:

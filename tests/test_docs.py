@@ -174,4 +174,6 @@ def value_of(source: str) -> pl.DataFrame:
     told: dict[str, Any] = {}
     exec(compile(ast.Module(lines, []), "lake.md", "exec"), told)  # noqa: S102
     assert isinstance(last, ast.Expr)
-    return eval(compile(ast.Expression(last.value), "lake.md", "eval"), told)  # noqa: S307
+    found = eval(compile(ast.Expression(last.value), "lake.md", "eval"), told)  # noqa: S307
+    assert isinstance(found, pl.DataFrame)
+    return found

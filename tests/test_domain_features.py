@@ -465,6 +465,93 @@ def test_a_value_that_is_not_known_yet_is_not_online(tmp_path: Path) -> None:
     assert found.online("2024-03-04T02:00", "Oder")["level_m"] == [5.5]
 
 
+def test_a_value_is_not_online_before_its_event_time(tmp_path: Path) -> None:
+    found = made(tmp_path)
+    found.world.levels.append(("2024-03-03T18:10", "Elbe", "2024-03-03T09:00", 50.0, 1))
+    done = found.build(now="2024-03-03T13:00")
+    assert found.online("2024-03-03T13:00", "Elbe")["level_m"] == [20.0]  # of 12:00
+    assert done.check("level_parity", "parity").passed
+    assert pushed(found.build(now="2024-03-03T18:20")) == "2024-03-03"
+    assert found.online("2024-03-03T18:20", "Elbe")["level_m"] == [50.0]
+
+
+class Revised(Level, version="1.0"):
+    """One row a river, measurement and report of it."""
+
+    known_ts: dt.datetime = column("When it was reported", knowledge_time=True, key=True)
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_of_one_event_time_the_value_that_was_known_last_is_online(tmp_path: Path, *, is_first: bool) -> None:  # fmt: skip
+    levels: list[tuple[str, str, str, float | None, int]] = [
+        ("2024-03-01T10:00", "Elbe", "2024-03-01T10:05", 1.0, 1),
+        ("2024-03-01T10:00", "Elbe", "2024-03-01T12:00", 9.0, 1),
+    ]
+    world = World(levels=levels[:: -1 if is_first else 1])
+    domain = new_domain()
+
+    @domain.feature_view(contract=Revised, reads=[], entities=["river"], ttl="6h", online=True)
+    def level(window: Window) -> pl.DataFrame:
+        """The level of a river."""
+        return levels_frame(world, window)
+
+    found = Rivers(world=world, folder=tmp_path, domain=domain, house=lakehouse(tmp_path))
+    done = found.build(DAYS[0], DAYS[0], now="2024-03-01T13:00")
+    assert found.online("2024-03-01T13:00", "Elbe")["level_m"] == [9.0]
+    assert done.check("level_parity", "parity").passed
+
+
+def test_what_is_online_is_stale_once_a_row_comes_to_count(tmp_path: Path) -> None:
+    from lakeline.domain.awaiting import take_up
+    from lakeline.freshness.declared import graph_of
+    from lakeline.freshness.reconciler import Reconciler
+
+    found = made(tmp_path)
+    found.world.levels.append(("2024-03-03T23:00", "Oder", "2024-03-04T08:00", 5.5, 1))
+    found.build(now="2024-03-04T06:00")
+    nodes, ledger = nodes_of(found.domain.assets), found.house.ledger
+    (online,) = (one for one in found.domain.assets if one.key.path[-1] == "level_online")
+    pair = ("rivers/level_online", "")
+
+    def filled(hour: int) -> list[str]:
+        clock = Timepiece(replay_start=f"2024-03-04T{hour:02}:00", replay_anchor=str(tmp_path / f"{hour}.json"))  # fmt: skip
+        done = run([online], found.house, tags={"lakeline/if_changed": "true"}, clock=clock)
+        told = done.materializations("level_online")
+        return [str(one.metadata["partitions"].value) for one in told if "restated" in one.metadata]  # fmt: skip
+
+    def at(hour: int) -> dt.datetime:
+        return dt.datetime(2024, 3, 4, hour, tzinfo=dt.UTC)
+
+    def decided(hour: int) -> tuple[str, str] | None:
+        found = Reconciler(graph_of(nodes), ledger).tick(at(hour)).of(*pair)
+        return (found.action, found.reason) if found is not None else None
+
+    assert (take_up(ledger, at(7)), decided(7), filled(7)) == ([], None, [])
+    assert (take_up(ledger, at(9)), take_up(ledger, at(9))) == ([pair[0]], [])
+    assert decided(9) == ("build", "rivers/level[2024-03-03] has changed")
+    assert filled(9) == ["2024-03-03"]
+    assert found.online("2024-03-04T02:00", "Oder")["level_m"] == [5.5]
+    assert (take_up(ledger, at(10)), decided(10), filled(10)) == ([], None, [])
+
+
+def test_a_run_that_builds_what_has_changed_takes_up_rows_that_came_to_count(tmp_path: Path) -> None:  # fmt: skip
+    found = made(tmp_path)
+    found.world.levels.append(("2024-03-03T23:00", "Oder", "2024-03-04T08:00", 5.5, 1))
+    found.build(now="2024-03-04T06:00")
+    done = found.build(now="2024-03-04T09:00", tags={"lakeline/if_changed": "true"})
+    assert pushed(done) == "2024-03-03"
+    assert done.check("level_parity", "parity").passed
+    assert found.online("2024-03-04T02:00", "Oder")["level_m"] == [5.5]
+
+
+@pytest.mark.parametrize("ttl", ["0h", "0d"])
+def test_a_time_to_live_of_nothing_is_refused(ttl: str) -> None:
+    domain = new_domain("lakes")
+    raw = raw_table(domain)
+    with pytest.raises(DomainError, match=f"'level' has ttl='{ttl}', so its values could be used for no time"):  # fmt: skip
+        view_of(domain, raw, "level", ttl=ttl)
+
+
 # --- parity -------------------------------------------------------------------------------------
 
 
@@ -489,6 +576,45 @@ def test_a_value_that_differs_online_fails_parity_and_is_remembered(tmp_path: Pa
     assert not check.passed
     assert "level.level_m: 2 differ" in str(check.description)
     assert failed_parity(found.house.ledger, [view]) == ["rivers/level_parity"]
+
+
+def test_a_value_that_is_corrected_after_it_was_served_is_no_difference(tmp_path: Path) -> None:
+    found = made(tmp_path)
+    found.build()
+    place = next(n for n, one in enumerate(found.world.levels) if one[3] == 24.0)
+    found.world.levels[place] = (*found.world.levels[place][:3], 77.0, 23)
+    check = found.build().check("level_parity", "parity")
+    assert found.online("2024-03-03T22:00", "Oder")["level_m"] == [77.0]
+    assert check.passed, check.description
+    assert check.metadata["values"].value == 8  # both fillings are judged, each by its own rows
+    assert failed_parity(found.house.ledger, [found.node("level")]) == []
+
+
+def test_reads_of_rows_that_the_table_has_forgotten_are_not_judged(tmp_path: Path) -> None:
+    from lakeline.features.read_log import FILLED, SNAPSHOT
+
+    found = made(tmp_path)
+    found.build()
+    log = found.house.read_log("rivers")
+    (honest,) = log.newest("level")
+    wrong = pl.col("level_m") + 1
+    late = pl.col(FILLED) + dt.timedelta(hours=1)
+    log.append("level", honest.with_columns(wrong, late, pl.lit(1, pl.Int64).alias(SNAPSHOT)))
+    check = found.build().check("level_parity", "parity")
+    assert check.passed, check.description
+    assert check.metadata["values"].value == 8  # of two equal fillings
+
+
+def test_reads_that_say_no_snapshot_are_of_the_filling_before_them(tmp_path: Path) -> None:
+    from lakeline.features.read_log import FILLED, SNAPSHOT, ReadLog
+
+    log, noon = ReadLog(tmp_path), dt.datetime(2024, 3, 1, 12, tzinfo=dt.UTC)
+    assert log.newest("level") == []
+    for value, snapshot_id in ((0, None), (1, 10), (2, None), (3, 20), (4, None), (5, 20)):
+        told = {} if snapshot_id is None else {SNAPSHOT: [snapshot_id]}
+        log.append("level", pl.DataFrame({"level_m": [value], FILLED: [noon], **told}))
+    assert [one["level_m"].to_list() for one in log.newest("level")] == [[1, 2], [3, 4, 5]]
+    assert [one["level_m"].to_list() for one in log.newest("level", 3)] == [[0], [1, 2], [3, 4, 5]]
 
 
 def test_reads_that_are_older_than_the_rows_at_hand_are_not_judged(tmp_path: Path) -> None:

@@ -113,6 +113,9 @@ def more_trips(view: FeatureView) -> OnDemandFeatureView:
 
 
 def feature_store(folder: Path, **settings: Any) -> FeatureStore:
+    online_store = settings.pop(
+        "online_store", {"type": "sqlite", "path": str(folder / "online.db")}
+    )
     return FeatureStore(
         config=RepoConfig(
             project="rides",
@@ -124,7 +127,7 @@ def feature_store(folder: Path, **settings: Any) -> FeatureStore:
                 "warehouse": str(folder / "warehouse"),
                 **settings,
             },
-            online_store={"type": "sqlite", "path": str(folder / "online.db")},
+            online_store=online_store,
             entity_key_serialization_version=3,
         )
     )
@@ -171,6 +174,18 @@ def test_historical_features_follow_mapping_ties_and_time_to_live(store: Feature
     assert values(job, "rides") == [200, 100, 100, 200]
 
 
+def test_the_event_time_of_each_value_comes_where_asked(tmp_path: Path, store: FeatureStore):
+    telling = feature_store(tmp_path, has_event_times=True)
+    wanted = frame((2, at(3)), (1, at(1)), (2, at(7)))
+    job = telling.get_historical_features(wanted, [*STATS, "world:rides"])
+    assert values(job, "driver_stats:event_time") == [at(1), at(0), None]
+    assert values(job, "world:event_time") == [at(2), at(0), at(2)]
+    usual = store.get_historical_features(wanted, STATS)
+    assert not [
+        name for name in usual.to_arrow().column_names if "event_time" in name and ":" in name
+    ]
+
+
 def test_rows_wait_for_their_creation_only_where_asked(store: FeatureStore):
     wanted = frame((1, at(1)))
     assert values(store.get_historical_features(wanted, STATS)) == [8]
@@ -183,6 +198,38 @@ def test_a_knowledge_time_closes_the_leak_by_default(store: FeatureStore):
     store.apply([stats_view("known_stats", source=source)])
     job = store.get_historical_features(frame((1, at(1)), (1, at(2))), ["known_stats:trips"])
     assert values(job) == [7, 8]
+
+
+def test_the_knowledge_time_decides_ties_and_registries_stay_as_they_are():
+    source = stats_source(knowledge_time_field="written", created_timestamp_column="")
+    assert source.created_timestamp_column == "written"
+    stored = source.to_proto()
+    assert stored.created_timestamp_column == ""
+    assert IcebergSource.from_proto(stored) == source
+    both = stats_source(knowledge_time_field="known", created_timestamp_column="written")
+    assert both.to_proto().created_timestamp_column == "written"
+
+
+def test_materialising_an_earlier_range_again_takes_no_correction_back(tmp_path: Path, lake: Lake):
+    online_store = {
+        "type": "lakeline.feast.online.LakelineOnlineStore",
+        "url": f"sqlite:///{tmp_path}/packed.db",
+        "as_of": at(3).isoformat(),
+    }
+    store = feature_store(tmp_path, online_store=online_store)
+    source = stats_source(knowledge_time_field="written", created_timestamp_column="")
+    store.apply([driver, stats_view(source=source)])
+
+    def online() -> list[int | None]:
+        found = store.get_online_features(["driver_stats:trips"], [{"driver_id": 1}])
+        return list(found.to_dict()["trips"])
+
+    store.materialize(at(-24), at(1))
+    assert online() == [7]
+    store.materialize(at(-24), at(3))
+    assert online() == [8]
+    store.materialize(at(-24), at(1))
+    assert online() == [8]
 
 
 @pytest.mark.parametrize("full", [True, False])

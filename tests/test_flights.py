@@ -309,8 +309,28 @@ def test_a_run_of_a_day_to_come_fails_and_publishes_nothing(tmp_path: Path) -> N
         replay_start="2013-01-01T00:00",
         replay_can_jump=False,
     )
-    assert "flights up to 2013-02-11 12:00 UTC is not published yet" in state.run.error
+    assert "departures up to 2013-02-11 12:00 UTC is not published yet" in state.run.error
     assert state.versions() == {}
+
+
+def test_a_run_that_moves_the_replay_is_made_from_what_is_there_then(tmp_path: Path) -> None:
+    state = build_flights(
+        tmp_path,
+        "2013-02-10",
+        "2013-02-10",
+        only=["departures"],
+        replay_start="2013-01-01T00:00",
+        replay_can_jump=True,
+    )
+    assert state.run.success, state.run.error
+    ledger = state.house.ledger
+    assert ledger.sources()["source:flights/departures"].watermark == at("2013-02-11")
+    (read,) = ledger.inputs("flights/departures", "2013-02-10")
+    assert (
+        read.version
+        == ledger.versions_of([("source:flights/departures", "2013-02-10")]).popitem()[1]
+    )
+    assert ledger.is_consistent("flights/departures", "2013-02-10")
 
 
 def test_the_same_days_from_nothing_have_the_same_versions(

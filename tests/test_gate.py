@@ -163,6 +163,35 @@ def test_the_first_model_must_beat_the_baselines():
     assert "does not beat the baselines" in bad.reason
 
 
+def quiet(whole: TrainingSet, since: int) -> TrainingSet:
+    """The same rows, of which none breaks from a day on."""
+    broke = pl.col("broke") & (pl.col("at") < day(since))
+    return replace(whole, frame=whole.frame.with_columns(broke=broke))
+
+
+def test_days_of_one_outcome_keep_the_champion_and_say_that_nothing_can_be_told():
+    whole = quiet(rows(), 46)
+    champion, challenger = contender(whole, 30), contender(whole, 46)
+    found = decide(challenger, champion, whole, rules=GateRules(metric="auc"))
+    assert not found.promoted
+    assert "nothing can be told by auc" in found.reason
+    assert (
+        "'broke' is false in all 560 rows that judge it, 2024-04-16 to 2024-04-29" in found.reason
+    )
+    assert "the champion stays. Wait for days with both outcomes" in found.reason
+    assert "nan" not in found.reason
+    assert (found.days, found.rows) == (14, 560)
+    assert "nothing can be told" not in decide(challenger, champion, whole, rules=RULES).reason
+
+
+def test_a_first_model_is_not_said_to_be_worse_where_its_days_have_one_outcome():
+    whole = quiet(rows(), 46)
+    found = judge(trial(whole, 46), None, whole, rules=RULES)
+    assert not found.promoted
+    assert found.reason.startswith("the first model: nothing can be told, since 'broke' is false")
+    assert "longer holdout=" in found.reason
+
+
 def test_a_champion_that_reads_columns_which_are_gone_is_judged_by_the_baselines():
     whole = rows()
     champion = contender(whole, 40)

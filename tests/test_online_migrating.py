@@ -67,6 +67,21 @@ def test_shared_features_keep_their_values_and_new_ones_are_null(online: OnlineS
     assert len(online.layouts("v")) == 1
 
 
+def test_times_of_creation_are_carried_over(online: OnlineStore) -> None:
+    def push(to: View, small: int, hour: int) -> None:
+        made = NOON + dt.timedelta(hours=hour)
+        row = ROWS.head(1).with_columns(small=pl.lit(small), made_ts=pl.lit(made))
+        online.write(to, pack(to, row, created="made_ts"))
+
+    present = view(small="int32")
+    push(FORMER, 1, 2)
+    migrate(online, present)
+    push(present, 2, 1)
+    assert read(online, present)["small"][0] == 1
+    push(present, 3, 3)
+    assert read(online, present)["small"][0] == 3
+
+
 def test_a_new_feature_takes_a_new_materialisation(online: OnlineStore) -> None:
     materialised(online)
     present = view(small="int32", new="int64")

@@ -2,8 +2,11 @@
 
 import asyncio
 import datetime as dt
+import sqlite3
 import threading
 from collections.abc import Iterable
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -71,6 +74,55 @@ def test_of_equal_events_the_later_written_wins(online: OnlineStore) -> None:
     push(online, [("JFK", 2, 7)])
     push(online, [("JFK", 2, 8), ("JFK", 2, 9)])
     assert values(online, "JFK") == [9]
+
+
+def created(store: OnlineStore, *rows: tuple[str, int, int, int | None]) -> None:
+    """Push rows that say how many hours after noon they were created, if they do."""
+    made = [None if hour is None else NOON + hour * HOUR for *_, hour in rows]
+    told = frame([(origin, hour, value) for origin, hour, value, _ in rows]).with_columns(
+        made_ts=pl.Series(made, dtype=pl.Datetime("us", "UTC"))
+    )
+    store.write(BACKLOG, pack(BACKLOG, told, created="made_ts"))
+
+
+def test_of_equal_events_the_later_created_wins_whenever_it_is_written(online: OnlineStore) -> None:
+    created(online, ("JFK", 2, 8, 5), ("JFK", 2, 7, 4), ("LGA", 2, 1, -9))
+    created(online, ("JFK", 2, 6, 3), ("LGA", 2, 2, -8))
+    assert values(online, "JFK", "LGA") == [8, 2]
+    created(online, ("JFK", 2, 9, 5), ("LGA", 3, 3, -20))
+    assert values(online, "JFK", "LGA") == [9, 3]
+
+
+def test_a_row_that_says_no_creation_wins_by_being_written(online: OnlineStore) -> None:
+    created(online, ("JFK", 2, 8, 5))
+    created(online, ("JFK", 2, 7, None))
+    assert values(online, "JFK") == [7]
+    created(online, ("JFK", 2, 6, 1))
+    assert values(online, "JFK") == [6]
+
+
+def test_what_gave_way_leaves_no_time_of_creation(online: OnlineStore) -> None:
+    created(online, ("JFK", 2, 8, 5), ("LGA", 2, 8, 5))
+    online.delete(BACKLOG, keys_of(BACKLOG, {"origin": ["JFK"]}))
+    online.drop("backlog")
+    created(online, ("JFK", 2, 7, 1), ("LGA", 2, 7, 1))
+    assert values(online, "JFK", "LGA") == [7, 7]
+    online.delete(BACKLOG, keys_of(BACKLOG, {"origin": ["JFK"]}))
+    created(online, ("JFK", 2, 6, 0))
+    assert values(online, "JFK", "LGA") == [6, 7]
+
+
+def test_a_file_of_a_former_release_takes_times_of_creation(tmp_path: Path) -> None:
+    store = open_store(f"sqlite:///{tmp_path}/online.db")
+    push(store, [("JFK", 2, 7), ("LGA", 2, 7)])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "online.db")) as file:
+        file.execute(f'ALTER TABLE "rows:lakeline:backlog:{BACKLOG.layout.digest}" DROP COLUMN created')  # fmt: skip
+    assert [len(one) for one in store.scan(BACKLOG, 10)] == [2]
+    created(store, ("JFK", 2, 8, 5))
+    created(store, ("JFK", 2, 9, 4))
+    assert values(store, "JFK", "LGA") == [8, 7]
+    store.close()
 
 
 def test_the_newest_of_one_batch_wins_whatever_its_place(online: OnlineStore) -> None:

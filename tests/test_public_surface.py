@@ -109,7 +109,7 @@ def test_a_domain_has_these_decorators() -> None:
 
     fields = {"name", "owner", "partitions", "automation", "compute", "assets", "on_demand"}
     own = {name for name in dir(Domain) if not name.startswith("_")}
-    assert own - fields == {*DECORATORS, "complete", "health"}
+    assert own - fields == {*DECORATORS, "complete", "health", "routine"}
 
 
 def test_the_lakehouse_is_configured_by_these() -> None:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from lakeline.cli.console import count, size
 from lakeline.cli.feature_checks import features
-from lakeline.cli.finding import Finding, is_unborn, without_secret
-from lakeline.errors import LakelineError, names
+from lakeline.cli.finding import Finding, is_gone, is_unborn, without_secret
+from lakeline.errors import DeclarationError, LakelineError, names
 
 if TYPE_CHECKING:
     from lakeline.project import Project
@@ -52,7 +52,7 @@ def examine(start: Path | None) -> Iterator[Finding]:
         )
         return
     yield _loadable(project)
-    for check in (_settings, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement, features):
+    for check in (_settings, _contracts, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement, features):  # fmt: skip
         yield from _guarded(check, project)
 
 
@@ -125,9 +125,34 @@ def _settings(project: "Project") -> Iterator[Finding]:
     yield Finding(status="ok", subject="settings", said=f"{said}; data files in {house.warehouse}")
 
 
+def _contracts(project: "Project") -> Iterator[Finding]:
+    """Whether each contract can be audited: its patterns are compiled, which declaring them does not do."""
+    from lakeline.contract.rules import value_rules
+
+    found = {node.contract for node in project.nodes.values() if node.contract is not None}
+    good = 0
+    for contract in sorted(found, key=lambda one: one.__name__):
+        try:
+            value_rules(contract)
+        except DeclarationError as error:
+            said = f"{contract.__name__} cannot be audited"
+            yield Finding(status="fail", subject="contracts", said=said, todo=str(error))
+        else:
+            good += 1
+    yield Finding(status="ok", subject="contracts", said=f"{count(good, 'contract')} to audit by")
+
+
 def _state(project: "Project") -> Iterator[Finding]:
     folder = Path(project.deployment.state)
     existing = next(one for one in (folder, *folder.parents) if one.exists())
+    if not existing.is_dir():
+        yield Finding(
+            status="fail",
+            subject="state",
+            said=f"{folder} cannot be made: {existing} is no folder",
+            todo="Move that file away, or set another folder as the state.",
+        )
+        return
     if not os.access(existing, os.W_OK | os.X_OK):
         yield Finding(
             status="fail",
@@ -242,21 +267,29 @@ def _ledger(project: "Project") -> Iterator[Finding]:
 
 
 def _agreement(project: "Project") -> Iterator[Finding]:
-    """Whether each table still builds on what the ledger saw published last."""
+    """Whether each table can be read, and still builds on what the ledger saw published last."""
     from lakeline.lake.commit import refuse_foreign, refuse_set_back
 
     house = project.house
     if is_unborn(house.ledger_url) or is_unborn(house.catalog_uri):
         return
+    published_by = {
+        one.asset: house.ledger.last_snapshot(one.asset) for one in house.ledger.summary()
+    }
+    tables = sum(published is not None for published in published_by.values())
+    if tables and is_gone(house.warehouse):
+        yield _emptied(house.warehouse, tables)
+        return
     agreeing = 0
-    for one in house.ledger.summary():
-        published, table = (
-            house.ledger.last_snapshot(one.asset),
-            house.lake.find(one.asset.replace("/", ".", 1)),
-        )
+    for asset, published in published_by.items():
+        try:
+            table = house.lake.find(asset.replace("/", ".", 1))
+        except OSError as error:
+            yield _unreadable(asset, error)
+            continue
         if table is None or table.current_snapshot() is None:
             if published is not None:
-                yield _gone(one.asset)
+                yield _gone(asset)
             continue
         try:
             refuse_foreign(table)
@@ -265,7 +298,7 @@ def _agreement(project: "Project") -> Iterator[Finding]:
             yield Finding(
                 status="fail",
                 subject="lake",
-                said=f"{one.asset} is not what was published",
+                said=f"{asset} is not what was published",
                 todo=str(error),
             )
             continue
@@ -281,4 +314,22 @@ def _gone(asset: str) -> Finding:
         subject="lake",
         said=f"the ledger knows {asset}, and the lake has no such table or snapshot",
         todo="Restore the catalog and the ledger from the same moment, or build the asset again.",
+    )
+
+
+def _emptied(warehouse: str, tables: int) -> Finding:
+    return Finding(
+        status="fail",
+        subject="lake",
+        said=f"the folder {warehouse} is gone, and the ledger knows {count(tables, 'table')} in it",
+        todo="Mount or restore it. If it is gone for good, move the catalog and the ledger away too and build everything again.",
+    )
+
+
+def _unreadable(asset: str, error: OSError) -> Finding:
+    return Finding(
+        status="fail",
+        subject="lake",
+        said=f"{asset} cannot be read: {str(error).splitlines()[0]}",
+        todo="Restore its files from a backup of the same moment as the catalog, or check that their place answers.",
     )

@@ -11,10 +11,12 @@ MARKS = {"ok": "[green]ok  ", "warn": "[yellow]warn", "fail": "[red]fail"}
 @click.command()
 @click.pass_obj
 def doctor(start: Path | None) -> None:
-    """Check the installation, the settings, the state folder, dbt, the catalog and the ledger.
+    """Check the installation, the settings, the contracts, the state folder, dbt, the catalog and the ledger.
 
     The exit code is 1 where something fails.
     """
+    from rich.markup import escape
+
     from lakeline.cli.checks import examine
     from lakeline.cli.console import console
 
@@ -24,9 +26,10 @@ def doctor(start: Path | None) -> None:
         is_failed |= finding.status == "fail"
         # Soft: a command that is broken into two lines cannot be copied.
         screen.print(
-            f"{MARKS[finding.status]}[/] {finding.subject:<14} {finding.said}", soft_wrap=True
+            f"{MARKS[finding.status]}[/] {finding.subject:<14} {escape(finding.said)}",
+            soft_wrap=True,
         )
         if finding.todo:
-            screen.print(f"{'':<20}{finding.todo}", style="bold", soft_wrap=True)
+            screen.print(f"{'':<20}{escape(finding.todo)}", style="bold", soft_wrap=True)
     if is_failed:
         sys.exit(1)

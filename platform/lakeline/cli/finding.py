@@ -28,3 +28,9 @@ def without_secret(uri: str) -> str:
 def is_unborn(url: str) -> bool:
     """Whether a SQLite database is not there yet; looking at it would make it."""
     return url.startswith("sqlite:///") and not Path(url.removeprefix("sqlite:///")).exists()
+
+
+def is_gone(warehouse: str) -> bool:
+    """Whether the folder of data files is not there; of a bucket that cannot be told without asking."""
+    path = warehouse.removeprefix("file://")
+    return "://" not in path and not Path(path).is_dir()

@@ -1,7 +1,6 @@
 """One column of a contract: what it means, which values it takes, and what happens to a value that breaks a rule."""
 
 import datetime as dt
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -30,8 +29,6 @@ VALUES: dict[Kind, tuple[type, ...]] = {
     "date": (dt.date,),
     "binary": (bytes,),
 }
-# Polars matches with Rust's regex, which has neither look-around nor backreferences.
-NOT_IN_RUST = re.compile(r"\(\?<?[=!]|\\[1-9]")
 WORDS = "words"
 """In the metadata of a field that is for people: what it says changes no row."""
 
@@ -180,6 +177,8 @@ def _role_problems(column: Column) -> Iterator[str]:
         yield f"is a time of the row, so its type is datetime, not {column.dtype}."
     if column.on_fail not in ACTIONS:
         yield f"has on_fail={column.on_fail!r}. Use one of: {', '.join(ACTIONS)}."
+    if column.event_time and column.on_fail in {"blank", "warn"}:
+        yield f"is the event time, and a row without one has no day to be published in. Instead of on_fail={column.on_fail!r} use 'reject' or 'fail'."
     if column.on_fail == "blank" and not column.nullable:
         yield "is not nullable, so on_fail='blank' cannot empty it. Add `| None` or use 'reject'."
 
@@ -198,21 +197,15 @@ def _bound_problems(column: Column) -> Iterator[str]:
 
 
 def _value_problems(column: Column) -> Iterator[str]:
-    """Lists and patterns that do not fit the type."""
+    """Lists and patterns that do not fit the type; `lakeline.contract.rules` compiles the pattern, with Polars."""
     if column.isin is not None:
         wrong = [value for value in column.isin if not is_value(column.dtype, value)]
         if wrong or not column.isin:
             yield f"is {column.dtype}, so isin={wrong or '[]'} allows no value of it."
-    if column.matches is None:
-        return
-    if column.dtype.kind != "string":
+    if column.matches is not None and column.dtype.kind != "string":
         yield f"is {column.dtype}; matches= is for text."
-    try:
-        re.compile(column.matches)
-    except re.error as error:
-        yield f"has a broken pattern {column.matches!r}: {error}."
-    if NOT_IN_RUST.search(column.matches):
-        yield f"uses look-around or a backreference in {column.matches!r}, which Polars cannot match."
+    if not isinstance(column.matches, str | None):
+        yield f"has matches={column.matches!r}. Give the pattern as text."
 
 
 def is_value(dtype: LogicalType, value: object) -> bool:

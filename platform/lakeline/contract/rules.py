@@ -9,6 +9,7 @@ import polars as pl
 from lakeline.contract.arrow import polars_type
 from lakeline.contract.columns import Action, Column
 from lakeline.contract.declaration import Contract
+from lakeline.errors import DeclarationError
 
 KEY_RULE = "key.unique"
 # Comparing 400k strings with four values takes 1.4 ms this way and 6.6 ms by `is_in`.
@@ -38,8 +39,41 @@ class Rule:
 
 @cache
 def value_rules(contract: type[Contract]) -> tuple[Rule, ...]:
-    """Every declared rule on single values, in declared order."""
+    """Every declared rule on single values, in declared order.
+
+    Raises:
+        DeclarationError: A pattern is none that Polars can match; declaring a contract does not import Polars.
+    """
+    for column in contract.columns.values():
+        _require_pattern(contract, column)
     return tuple(rule for column in contract.columns.values() for rule in _rules_of(column))
+
+
+def _require_pattern(contract: type[Contract], column: Column) -> None:
+    """Refuse a pattern that Polars cannot match: alone, since ``a)|(b`` is one only in brackets, and as it is used."""
+    if column.matches is None:
+        return
+    try:
+        for pattern in (column.matches, _whole(column.matches)):
+            pl.select(pl.lit("").str.contains(pattern))
+    except pl.exceptions.ComputeError as error:
+        problem = (
+            f"has matches={column.matches!r}, which Polars cannot match: {_reason(error)}. It is Rust's syntax "
+            "(docs.rs/regex), without look-around and backreferences, and matches the whole value."
+        )
+        raise DeclarationError(contract.__name__, column.name, problem) from error
+
+
+def _reason(error: Exception) -> str:
+    """What is wrong with a pattern, from a message that shows it on several lines."""
+    lines = str(error).splitlines()
+    said = next((line for line in lines if line.startswith("error: ")), lines[0])
+    return said.removeprefix("error: ").removeprefix("regex error: ").rstrip(".")
+
+
+def _whole(pattern: str) -> str:
+    """The pattern that a whole value matches."""
+    return f"^(?:{pattern})$"
 
 
 def _rules_of(column: Column) -> Iterator[Rule]:
@@ -83,7 +117,7 @@ def _expression(column: Column, rule: str) -> pl.Expr:
     if rule == "isin":
         return _one_of(column)
     if rule == "matches":
-        return value.str.contains(f"^(?:{column.matches})$")
+        return value.str.contains(_whole(str(column.matches)))
     # A number keeps Polars' dynamic type, which takes that of the column: 0.1 then bounds float32 exactly.
     dtype = None if column.dtype.is_number else polars_type(column.dtype)
     bound = pl.lit(column.bounds[rule], dtype=dtype)

@@ -25,7 +25,7 @@ from lakeline.domain.results import (
 )
 from lakeline.domain.selection import to_build
 from lakeline.errors import AuditError, DomainError, LakelineError
-from lakeline.freshness.sources import observe, source_of
+from lakeline.freshness.sources import Awaited, observe, source_of
 from lakeline.ledger import Input
 from lakeline.meter import Meter
 from lakeline.window import WHOLE, Window, contiguous
@@ -79,6 +79,8 @@ def _build_table(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]
     mend(house.lake, house.ledger, node.asset)
     source = getattr(context.resources, node.extras["source_key"]) if node.source else None
     if source is not None:
+        if window is not None and isinstance(source, Awaited):
+            source.require_published(window, node.name)  # before it says how far it reaches
         observe(house.ledger, node, source)
     seen = house.ledger.current(node.asset, list(keys))
     todo = to_build(house.ledger, node, keys, context.run.tags)

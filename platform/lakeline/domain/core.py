@@ -14,7 +14,7 @@ import dagster as dg
 from lakeline.compute.declaration import Compute
 from lakeline.domain.code_version import Reading
 from lakeline.domain.conventions import Settings, make_asset, with_code_version
-from lakeline.domain.declared import refuse_undeclared
+from lakeline.domain.declared import refuse_repeated, refuse_undeclared
 from lakeline.domain.factory import Function, NodeFactory
 from lakeline.domain.node import Node, nodes_of
 from lakeline.errors import DomainError
@@ -118,8 +118,10 @@ class DomainCore:
         changes nothing.
 
         Raises:
+            RepeatedAssetError: Two assets have one name.
             UndeclaredReadError: A function mentions an asset that it does not declare.
         """
+        refuse_repeated(self.assets)
         reading = Reading()
         for node in nodes_of(self.assets).values():
             refuse_undeclared(node, reading)

@@ -1,13 +1,17 @@
 """What is checked when an asset is declared, before anything runs."""
 
+import datetime as dt
 import inspect
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import dagster as dg
 
 from lakeline.contract import Contract
+from lakeline.domain.chosen import PARAMS
 from lakeline.domain.code_version import Reading, reached
+from lakeline.domain.conventions import duration
 from lakeline.domain.node import Node
 from lakeline.domain.reach import imported_values
 from lakeline.domain.reads import Read
@@ -15,6 +19,36 @@ from lakeline.errors import DomainError
 
 EMPTY = ("fail", "warn", "allow")
 """What a day without rows may mean."""
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+"""What can name an asset: a table, a key of Dagster's and a step of a run take it."""
+
+
+class NoFunctionError(DomainError):
+    """Something that can be called and is no function is to make an asset."""
+
+    def __init__(self, given: object) -> None:
+        super().__init__(
+            f"{given!r} is no function, and an asset takes its name, its docstring and its code from one. "
+            "Write a function with def and call it there."
+        )
+
+
+class AssetNameError(DomainError):
+    """A name that not every system takes."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"'{name}' cannot name an asset. Write a function with def, named with the letters a to z, digits and _."
+        )
+
+
+class RepeatedAssetError(DomainError):
+    """A domain declares two assets of one name."""
+
+    def __init__(self, asset: str) -> None:
+        super().__init__(
+            f"'{asset}' is declared twice, so one would take the other's place. Give one of the functions another name."
+        )
 
 
 class ArgumentsError(DomainError):
@@ -27,6 +61,16 @@ class ArgumentsError(DomainError):
         )
 
 
+class KeywordOnlyError(DomainError):
+    """A function takes by keyword alone what its asset gives it by position."""
+
+    def __init__(self, asset: str, keywords: Sequence[str]) -> None:
+        super().__init__(
+            f"'{asset}' takes {', '.join(keywords)} by keyword alone, and is given everything by position. "
+            "Take away the * before it."
+        )
+
+
 class UndeclaredReadError(DomainError):
     """A function mentions an asset that its asset does not declare."""
 
@@ -35,6 +79,29 @@ class UndeclaredReadError(DomainError):
             f"'{asset}' mentions '{mentioned_asset}' in {where}() but does not declare it. "
             "Add it to reads= and use the handle that the function is then given."
         )
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """Name of a function, which is that of its asset.
+
+    Raises:
+        NoFunctionError: It is a partial, a class or another object that can be called.
+        AssetNameError: It cannot name an asset, as that of a lambda.
+    """
+    if not hasattr(inspect.unwrap(function), "__code__"):
+        raise NoFunctionError(function)
+    if NAME.fullmatch(function.__name__) is None:
+        raise AssetNameError(function.__name__)
+    return function.__name__
+
+
+def refuse_repeated(assets: Iterable[dg.AssetsDefinition]) -> None:
+    """Raise `RepeatedAssetError` where two assets have one name."""
+    seen: set[dg.AssetKey] = set()
+    for key in (key for one in assets for key in one.keys):
+        if key in seen:
+            raise RepeatedAssetError(key.to_user_string())
+        seen.add(key)
 
 
 def refuse_undeclared(node: Node, reading: Reading) -> None:
@@ -107,6 +174,11 @@ def refuse_table(
             f"'{asset}' is daily, but {contract.__name__} has no event time. Mark its column with event_time=True, "
             "or make the table one partition with daily=False."
         )
+    if is_daily and f"{contract.event_time}_day" in contract.columns:
+        raise DomainError(
+            f"'{asset}' is daily, and its column {contract.event_time}_day has the name that its partitions have in the "
+            "lake. Give the column another name, such as event_date."
+        )
     if empty not in EMPTY:
         raise DomainError(f"'{asset}' has empty='{empty}'. Use one of {', '.join(EMPTY)}.")
 
@@ -118,11 +190,31 @@ def require_arguments(
 
     Raises:
         ArgumentsError: Their number differs.
+        KeywordOnlyError: One is not taken by position.
     """
-    takes = tuple(inspect.signature(function).parameters)
+    parameters = inspect.signature(function).parameters
+    takes = tuple(parameters)
     if len(takes) != len(given):
         raise ArgumentsError(asset, takes, given)
+    # Settings that a search chose are given by keyword, to models alone.
+    if named := [name for name, one in parameters.items() if one.kind is one.KEYWORD_ONLY and name != PARAMS]:  # fmt: skip
+        raise KeywordOnlyError(asset, named)
     return takes
+
+
+def require_ttl(function: Callable[..., Any], ttl: str) -> float:
+    """Seconds that a feature's value may be used.
+
+    Raises:
+        DomainError: It is no length of time, or one of nothing.
+    """
+    length = duration(ttl)
+    if length <= dt.timedelta(0):
+        raise DomainError(
+            f"Feature view '{name_of(function)}' has ttl='{ttl}', so its values could be used for no time at all. "
+            "Write how old a value may get, such as 6h."
+        )
+    return length.total_seconds()
 
 
 def require_times(
@@ -132,10 +224,10 @@ def require_times(
     absent = [name for name in entities if name not in contract.columns]
     if absent:
         raise DomainError(
-            f"Feature view '{function.__name__}' has no column {', '.join(absent)} for its entities."
+            f"Feature view '{name_of(function)}' has no column {', '.join(absent)} for its entities."
         )
     if contract.event_time is None or contract.knowledge_time is None:
         raise DomainError(
-            f"Feature view '{function.__name__}' needs an event time and a knowledge time: mark a column of "
+            f"Feature view '{name_of(function)}' needs an event time and a knowledge time: mark a column of "
             f"{contract.__name__} with event_time=True and one with knowledge_time=True."
         )

@@ -9,6 +9,7 @@ from lakeline.contract.promise import promise
 from lakeline.domain.code_version import CodeVersion, code_version
 from lakeline.domain.conventions import LAYERS
 from lakeline.domain.declared import (
+    name_of,
     refuse_reads,
     refuse_table,
     require_arguments,
@@ -17,6 +18,7 @@ from lakeline.domain.features import Feature, Joined, joined
 from lakeline.domain.node import Node
 from lakeline.domain.reads import Dependency, Read, as_read
 from lakeline.errors import DomainError
+from lakeline.features.on_demand import OnDemand
 
 Function = Callable[..., Any]
 
@@ -49,7 +51,7 @@ class NodeFactory:
         """The node of a function that returns the rows of a table."""
         checks = more.pop("checks", ())
         refuse_table(
-            f"{self.domain}/{function.__name__}",
+            f"{self.domain}/{name_of(function)}",
             contract,
             is_daily=daily,
             empty=more.get("empty", "allow"),
@@ -96,14 +98,14 @@ class NodeFactory:
         Raises:
             DomainError: The declaration contradicts itself.
         """
-        name = function.__name__
+        name = name_of(function)
         if layer not in LAYERS:
             raise DomainError(
                 f"'{self.domain}/{name}' has layer '{layer}'. Use one of {', '.join(LAYERS)}."
             )
         asset = f"{self.domain}/{name}"
         alone = tuple(as_read(one) for one in reads)
-        served = joined(asset, features)
+        served = joined(asset, features, is_daily=daily)
         declared = (*alone, *served.views)
         usual = _given(daily=daily, reads=alone, features=bool(served), source=source)
         expected = usual if given is None else given
@@ -138,9 +140,13 @@ def spans(reads: Sequence[Read]) -> list[tuple[object, ...]]:
 def computed(served: Joined) -> list[tuple[object, ...]]:
     """What of on-demand views decides which values are joined."""
     return [
-        (one.name, code_version(one.function), *promise(one.contract), sorted(one.request))
+        (one.name, code_version(one.function), *promise(one.contract), _asked(one))
         for one in served.on_demand
     ]
+
+
+def _asked(view: OnDemand) -> list[tuple[str, str]]:
+    return sorted((name, kind.__name__) for name, kind in view.request.items())
 
 
 def _given(*, daily: bool, reads: Sequence[Read], features: bool, source: type | None) -> list[str]:

@@ -6,11 +6,10 @@ from typing import Any
 import dagster as dg
 
 from lakeline.contract import ContractSpec, resolve
-from lakeline.domain.conventions import duration
 from lakeline.domain.core import Decorator, DomainCore
-from lakeline.domain.declared import require_times
+from lakeline.domain.declared import name_of, require_times, require_ttl
 from lakeline.domain.factory import Function
-from lakeline.domain.features import Feature
+from lakeline.domain.features import Feature, reaching
 from lakeline.domain.labels import Labelled, require_columns
 from lakeline.domain.leaks import LEAK_CHECKS
 from lakeline.domain.node import nodes_of
@@ -82,7 +81,7 @@ class FeatureAssets(DomainCore):
                 layer="features",
                 reads=reads,
                 entities=tuple(entities),
-                ttl_s=duration(ttl).total_seconds(),
+                ttl_s=require_ttl(function, ttl),
             )
             node.extras["online"] = online
             view = self._add_table(node, kinds, settings)
@@ -112,13 +111,14 @@ class FeatureAssets(DomainCore):
         """
 
         def declare(function: Function) -> OnDemand:
+            name = name_of(function)
             if "<locals>" in function.__qualname__:
-                raise NestedFunctionError(function.__name__, function.__qualname__)
-            for name, kind in request.items():
+                raise NestedFunctionError(name, function.__qualname__)
+            for value, kind in request.items():
                 if kind not in REQUEST_TYPES:
-                    raise RequestTypeError(function.__name__, name, kind)
+                    raise RequestTypeError(name, value, kind)
             view = OnDemand(
-                name=function.__name__,
+                name=name,
                 function=function,
                 request=dict(request),
                 contract=resolve(contract),
@@ -150,7 +150,8 @@ class FeatureAssets(DomainCore):
         Args:
             contract: Its columns, those of the features among them.
             reads: What the function reads, as for `table`.
-            features: Feature views and on-demand views that are joined.
+            features: Feature views and on-demand views that are joined. A view is read as far back as its time to live
+                reaches, or as ``past(view, days=…)`` says; values of other days are null.
             label: Column of the outcome; null while it is unknown.
             at: Column with the time of each decision.
             known: Column with the time when the label was known.
@@ -161,13 +162,15 @@ class FeatureAssets(DomainCore):
 
         def declare(function: Function) -> dg.AssetsDefinition:
             columns = resolve(contract)
-            require_columns(f"{self.name}/{function.__name__}", columns, (label, at, known))
+            require_columns(f"{self.name}/{name_of(function)}", columns, (label, at, known))
             node = self._nodes.of_table(
                 function,
                 contract=columns,
                 layer="models",
                 reads=reads,
-                features=features,
+                features=[
+                    reaching(one, lead_days=int(at != columns.event_time)) for one in features
+                ],
                 given=("window", *(as_read(one).node.name for one in reads)),
                 checks=LEAK_CHECKS,
             )

@@ -1,12 +1,13 @@
 """The handle on features: a function's rows with the values of its feature views as they were known at each decision."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lakeline.domain.handles import Table
 from lakeline.domain.node import Node
-from lakeline.domain.reads import Dependency, Read, as_read
+from lakeline.domain.reads import Dependency, Read, as_read, past
 from lakeline.errors import ColumnsMissingError, DomainError, FeatureClashError
 from lakeline.features.on_demand import OnDemand
 
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 Feature = Dependency | OnDemand
 """A feature view, one with days before the window, or features of the request."""
+
+MOMENT = "event_timestamp"
+"""Feast's name for the time of a decision, which no key can have."""
+DAY_S = 86_400
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,25 +53,44 @@ def features_of(node: Node) -> tuple[str, ...]:
     return tuple(name for name in contract.columns if name not in apart)
 
 
-def joined(asset: str, features: Sequence[Feature]) -> Joined:
-    """What ``features=`` of an asset declares.
+def reaching(feature: Feature, *, lead_days: int) -> Feature:
+    """A view without ``past`` with the days before the window in which its values may still live; others as they are.
+
+    Args:
+        feature: As it stands in ``features=``.
+        lead_days: Days that a decision may lie before the event time of its row.
+    """
+    if isinstance(feature, Read | OnDemand):
+        return feature
+    alive_s = as_read(feature).node.ttl_s or 0
+    return past(feature, days=math.ceil(alive_s / DAY_S) + lead_days)
+
+
+def joined(asset: str, features: Sequence[Feature], *, is_daily: bool = True) -> Joined:
+    """What ``features=`` of an asset declares; to a daily asset a view reaches as far back as its values live.
 
     Raises:
-        DomainError: Something in it is no feature view.
+        DomainError: Something in it is no feature view, or one with a key that a join cannot carry.
         FeatureClashError: Two views have a feature of one name.
     """
-    reads = [as_read(one) for one in features if not isinstance(one, OnDemand)]
+    found = [reaching(one, lead_days=1) if is_daily else one for one in features]
+    reads = [as_read(one) for one in found if not isinstance(one, OnDemand)]
     for read in reads:
         if not read.node.entities:
             raise DomainError(
                 f"'{asset}' has '{read.node.asset}' in features=, which is no feature view. Put it into reads=, or "
                 "declare it with @domain.feature_view(entities=…)."
             )
-    found = Joined(
-        views=tuple(reads), on_demand=tuple(one for one in features if isinstance(one, OnDemand))
+        if MOMENT in read.node.entities:
+            raise DomainError(
+                f"'{asset}' has '{read.node.asset}' in features=, whose key is called {MOMENT}: Feast calls the time of a "
+                "decision so. Give the key another name."
+            )
+    served = Joined(
+        views=tuple(reads), on_demand=tuple(one for one in found if isinstance(one, OnDemand))
     )
-    _refuse_clashes(found)
-    return found
+    _refuse_clashes(served)
+    return served
 
 
 def _refuse_clashes(found: Joined) -> None:
@@ -99,7 +123,7 @@ class Features:
         """The rows, each once and in their order, with every declared feature as it was known at ``at``.
 
         The join is Feast's `get_historical_features` on lakeline's offline store. A value older than its view's time
-        to live is null.
+        to live is null, and so is one of a day that the reader does not declare.
 
         Args:
             rows: With the keys of the views and the values that on-demand views are computed from.

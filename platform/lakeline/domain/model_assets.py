@@ -16,7 +16,7 @@ from lakeline.domain.reads import Dependency
 from lakeline.domain.retraining import Trigger, gate_rules, policy_of
 from lakeline.domain.training_config import TrainingConfig
 from lakeline.models.evaluation_plan import EvaluationPlan, require_slices
-from lakeline.models.learning import Learning
+from lakeline.models.learning import Learning, require_learnable
 
 if TYPE_CHECKING:
     from lakeline.models.thresholds import Costs
@@ -76,6 +76,9 @@ class ModelAssets(DomainCore):
             intended_use: What it is for, for its card; left out, the function's docstring.
             evidently: Whether each training writes Evidently's page too.
             settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
+
+        Raises:
+            LearningError: The training set lacks a column, or the model would learn from its own label.
         """
         learning = Learning(
             features=tuple(features),
@@ -102,6 +105,7 @@ class ModelAssets(DomainCore):
             gate = gate_rules(node.asset, metric=metric, holdout=holdout)
             retrain = policy(model=node.asset, gate=gate)
             node.extras.update(learning=learning, gate=gate, evaluation=plan, retrain=retrain)
+            require_learnable(node.asset, learning, node.reads[0].node.columns)
             require_slices(node.asset, plan, node.reads[0].node.columns)
             return self._add_model(node, self._settings(node.asset, kinds, MODEL_CHECKS, settings))
 

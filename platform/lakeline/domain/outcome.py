@@ -43,7 +43,10 @@ class Check:
         passed: Whether the promise holds.
         description: What was seen, in a sentence.
         is_blocking: Whether a failure is an error; otherwise it is a warning.
-        numbers: Shown and plotted in the UI.
+        numbers: Shown and plotted in the UI; plain ones are made of NumPy's.
+
+    Raises:
+        NotPlainError: ``passed`` or a number is nothing that can be kept.
     """
 
     name: str
@@ -51,6 +54,14 @@ class Check:
     description: str = ""
     is_blocking: bool = False
     numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from lakeline.domain.plain import as_bool, as_metadata
+
+        where = f"Check '{self.name}'"
+        object.__setattr__(self, "passed", as_bool(where, "passed", self.passed))
+        object.__setattr__(self, "is_blocking", as_bool(where, "is_blocking", self.is_blocking))
+        object.__setattr__(self, "numbers", as_metadata(where, self.numbers))
 
     def result(self) -> dg.AssetCheckResult:
         """The result as Dagster takes it."""
@@ -72,12 +83,20 @@ class Rows:
     Attributes:
         frame: What a function may return bare.
         checks: Results of the checks that the asset declares.
-        metadata: Shown with the materialization.
+        metadata: Shown with the materialization; plain numbers are made of NumPy's.
+
+    Raises:
+        NotPlainError: Something in the metadata cannot be kept.
     """
 
     frame: Frames
     checks: tuple[Check, ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from lakeline.domain.plain import as_metadata
+
+        object.__setattr__(self, "metadata", as_metadata("Rows(metadata=…)", self.metadata))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -86,13 +105,21 @@ class Report:
 
     Attributes:
         html: The whole page.
-        numbers: Plotted in the UI; the report's version is the hash of these.
+        numbers: Plotted in the UI; the report's version is the hash of these. Plain ones are made of NumPy's.
         checks: Results of the checks that the asset declares.
+
+    Raises:
+        NotPlainError: One of the numbers cannot be kept.
     """
 
     html: str
     numbers: Mapping[str, float | int | str]
     checks: tuple[Check, ...] = ()
+
+    def __post_init__(self) -> None:
+        from lakeline.domain.plain import as_numbers
+
+        object.__setattr__(self, "numbers", as_numbers("Report(numbers=…)", self.numbers))
 
 
 def as_rows(result: "Rows | Frames") -> Rows:

@@ -44,7 +44,7 @@ class Statements(NamedTuple):
     """What gives a name of a module its value.
 
     Attributes:
-        text: Digests of the statements.
+        text: Digests of the statements, and of what decides whether they run.
         chains: Names that they mention.
         origins: Where the name may be imported from.
     """

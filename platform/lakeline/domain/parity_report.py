@@ -19,7 +19,10 @@ from lakeline.ledger import Input
 from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from lakeline.features.parity import FeatureParity, Parity
+    from lakeline.features.point_in_time import FeatureSource
     from lakeline.ledger import Ledger
     from lakeline.resource import Lakehouse
 
@@ -55,21 +58,41 @@ def _made(house: "Lakehouse", node: Node) -> Made:
 
 def compared(house: "Lakehouse", handle: Table) -> "list[Parity]":
     """Parity of the reads of each of the store's newest fillings, oldest first; empty where nothing was read."""
-    import polars as pl
-
     from lakeline.features.parity import parity
-    from lakeline.features.read_log import FILLED, READ, STATUS
+    from lakeline.features.read_log import READ, STATUS
 
     view, source = handle.node, handle.features()
-    event = pl.col(source.event_time)
     found = []
     for reads in house.read_log(view.domain).newest(view.name):
-        if not _reaches(handle, reads[READ].min(), source.ttl):
+        rows = _filled_from(handle, source, reads)
+        if rows is None or not _reaches(handle, reads[READ].min(), source.ttl):
             continue
-        # What was published after the store was filled, nobody could have served.
-        there = replace(source, frame=source.frame.lazy().filter(event < reads[FILLED][0]))
+        handle.record(source.columns)
+        there = replace(source, frame=rows)
         found.append(parity(reads, [there], at=READ, status={source.name: STATUS}))
     return found
+
+
+def _filled_from(
+    handle: Table, source: "FeatureSource", reads: "pl.DataFrame"
+) -> "pl.LazyFrame | None":
+    """The rows that the store had been filled from: what was published or corrected later, nobody could have served.
+
+    None where the table does not remember them, so that the reads cannot be judged any more.
+    """
+    import polars as pl
+
+    from lakeline.features.read_log import FILLED, SNAPSHOT
+    from lakeline.lake.holds import UnknownSnapshotError
+    from lakeline.lake.past import scan_past
+
+    snapshot_id = reads[SNAPSHOT][0]
+    if snapshot_id is None:
+        return source.frame.lazy().filter(pl.col(source.event_time) < reads[FILLED][0])
+    try:
+        return scan_past(handle.iceberg, snapshot_id, handle.window, columns=source.columns)
+    except UnknownSnapshotError:
+        return None
 
 
 def _reaches(handle: Table, moment: Any, ttl: dt.timedelta | None) -> bool:

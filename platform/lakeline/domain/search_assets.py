@@ -9,6 +9,7 @@ import dagster as dg
 from lakeline.domain.chosen import is_searchable
 from lakeline.domain.conventions import duration, make_asset
 from lakeline.domain.core import Decorator, DomainCore
+from lakeline.domain.declared import name_of
 from lakeline.domain.factory import Function
 from lakeline.domain.node import Node, node_of
 from lakeline.errors import DomainError
@@ -95,7 +96,7 @@ class SearchAssets(DomainCore):
         searched = node_of(model)
 
         def declare(function: Function) -> dg.AssetsDefinition:
-            name = f"{self.name}/{function.__name__}"
+            name = f"{self.name}/{name_of(function)}"
             _require(name, searched, trials=trials, folds=folds, fold_days=fold_days)
             search = Search(
                 name=name,

@@ -2,11 +2,13 @@
 
 import datetime as dt
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 
+from lakeline.domain.awaiting import note, take_up
 from lakeline.domain.handles import Table, open_table
 from lakeline.domain.node import Node
 from lakeline.domain.online_assets import CLOCK, online_types
@@ -46,17 +48,24 @@ def online_view(node: Node) -> "View":
 def build_online(context: dg.AssetExecutionContext, node: Node) -> Iterator[Any]:
     """Run an online asset."""
     now = getattr(context.resources, CLOCK).clock.now()
+    take_up(context.resources.lakehouse.ledger, now, assets=[node.asset])
     yield from build_single(context, node, lambda house: _made(house, node, now))
 
 
 def _made(house: "Lakehouse", node: Node, now: dt.datetime) -> Made:
     handle = open_table(house.lake, house.ledger, node.reads[0], node, None)
-    present = {key: handle.current[key].version for key in handle.upstream(WHOLE)}
-    done = push(house, handle, present, now)
+    found = {key: _counted(handle, key, now) for key in handle.upstream(WHOLE)}
+    versions = {key: one.version for key, one in found.items()}
+    done = push(house, handle, found, now)
     handle.record(list(handle.node.columns.columns))
+    note(
+        house.ledger,
+        node.asset,
+        {key: one.awaited for key, one in found.items() if one.awaited is not None},
+    )
     return Made(
         outcome=Outcome(
-            version=hashlib.sha256(repr(sorted(present.items())).encode()).hexdigest()[:32],
+            version=hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()[:32],
             watermark=handle.watermark(WHOLE),
             rows=done.rows,
             size_bytes=0,
@@ -66,40 +75,81 @@ def _made(house: "Lakehouse", node: Node, now: dt.datetime) -> Made:
     )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Counted:
+    """What of a partition counts at a moment; a row counts from the later of its event time and its knowledge time.
+
+    Attributes:
+        version: Of those rows: another text once more of them count.
+        last: From when on the newest of them counts; None without any.
+        awaited: When the next one will; None where all count.
+    """
+
+    version: str
+    last: dt.datetime | None
+    awaited: dt.datetime | None
+
+
+def _counted(handle: Table, key: str, now: dt.datetime) -> Counted:
+    import polars as pl
+
+    times = _times(handle)
+    rows = handle.read(Window.of_days(key), columns=times).drop_nulls()
+    moment = pl.max_horizontal(times)
+    last, awaited = (
+        rows.select(
+            moment.filter(moment <= now).max().alias("last"),
+            moment.filter(moment > now).min().alias("awaited"),
+        )
+        .collect()
+        .row(0)
+    )
+    version = handle.current[key].version
+    return Counted(
+        version=version if awaited is None else f"{version}@{last}", last=last, awaited=awaited
+    )
+
+
+def _times(handle: Table) -> list[str]:
+    columns = handle.node.columns
+    return [str(columns.event_time), str(columns.knowledge_time)]
+
+
 def push(
-    house: "Lakehouse", handle: Table, present: dict[str, str], now: dt.datetime
+    house: "Lakehouse", handle: Table, present: Mapping[str, Counted], now: dt.datetime
 ) -> "Materialised":
-    """Bring the partitions of a view that changed into the online store; rows that are not known yet stay out.
+    """Bring the partitions of a view that changed into the online store; rows that do not count yet stay out.
 
     Some of its entities are then read as a server would and logged, so that parity is measured where nobody serves yet.
 
     Args:
         house: Where the store is.
         handle: On the view.
-        present: Version of each partition that is to be online.
-        now: Moment up to which rows are known.
+        present: Each partition that is to be online.
+        now: Moment up to which rows count.
     """
     from lakeline.online import materialise, open_store
 
-    known = str(handle.node.columns.knowledge_time)
-    newest = {key: _newest_known(handle, key, known) for key in present}
-    # A day with rows that are still to become known is brought in again by whoever comes next.
-    versions = {
-        key: f"{version}@{now.isoformat()}" if (newest[key] or now) > now else version
-        for key, version in present.items()
-    }
+    versions = {key: one.version for key, one in present.items()}
+    event, known = _times(handle)
 
     def rows(key: str) -> "pl.DataFrame":
         import polars as pl
 
-        return handle.read(Window.of_days(key)).filter(pl.col(known) <= now).collect()
+        counting = handle.read(Window.of_days(key)).filter(pl.col(event) <= now, pl.col(known) <= now)  # fmt: skip
+        # Of one event time the last row is taken: the one that was known last.
+        return counting.sort(known, maintain_order=True).collect()
 
     watermark = handle.watermark(WHOLE)
     house.features_folder.mkdir(parents=True, exist_ok=True)
     store = open_store(house.online_url, prefix=handle.node.domain)
     try:
         done = materialise(store, online_view(handle.node), versions, rows, watermark=watermark)
-        moments = [one for one in (watermark, *newest.values()) if one is not None]
+        moments = [
+            moment
+            for moment in (watermark, *(one.awaited or one.last for one in present.values()))
+            if moment is not None
+        ]
         if moments:
             probe(house, handle, store, min(now, max(moments)))
     finally:
@@ -118,7 +168,7 @@ def probe(house: "Lakehouse", handle: Table, store: "OnlineStore", moment: dt.da
     """
     import polars as pl
 
-    from lakeline.features.read_log import FILLED, READ, STATUS
+    from lakeline.features.read_log import FILLED, READ, SNAPSHOT, STATUS
     from lakeline.online import Reader
 
     node = handle.node
@@ -143,6 +193,7 @@ def probe(house: "Lakehouse", handle: Table, store: "OnlineStore", moment: dt.da
         pl.lit(moment).alias(READ),
         # Without a watermark, the newest day there is.
         pl.lit(found.watermarks[node.name] or newest.end).alias(FILLED),
+        pl.lit(handle.snapshot_id, pl.Int64).alias(SNAPSHOT),
         pl.Series(STATUS, status),
     )
     house.read_log(node.domain).append(node.name, log)
@@ -151,15 +202,6 @@ def probe(house: "Lakehouse", handle: Table, store: "OnlineStore", moment: dt.da
 def _absent(found: "Answer") -> "list[bool]":
     """Entities without a row: every feature of theirs is missing."""
     return [all(masks) for masks in zip(*found.missing.values(), strict=True)]
-
-
-def _newest_known(handle: Table, key: str, known: str) -> dt.datetime | None:
-    """When the last row of a partition becomes known; None of one without rows."""
-    import polars as pl
-
-    newest = handle.read(Window.of_days(key), columns=[known]).select(pl.col(known).max()).collect()
-    moment: dt.datetime | None = newest.item()
-    return moment
 
 
 def _metadata(done: "Materialised") -> dict[str, Any]:

@@ -43,7 +43,9 @@ class TableAssets(DomainCore):
             contract: Columns that it promises.
             layer: Stage in the graph; left out, ``raw`` with a source and ``clean`` without.
             reads: What the function reads, as assets, ``past(asset, days=…)`` or ``latest(asset, days=…)``.
-            features: Feature views, and on-demand views, whose values the function joins through one `Features` handle.
+            features: Feature views, and on-demand views, whose values the function joins through one `Features` handle. A
+                view of a daily table is read as far back as its time to live reaches, and a day more since decisions
+                may lie before the event time, or as ``past(view, days=…)`` says; values of other days are null.
             source: A resource class; the function's last parameter names the resource.
             daily: Whether it has a partition a day or one for all.
             empty: Whether a day without rows fails, warns or is allowed; with a source it fails unless said otherwise.

@@ -21,7 +21,7 @@ from feast.utils import compute_non_entity_date_range
 from pydantic import Field
 
 from lakeline.feast.job import LakelineRetrievalJob, described
-from lakeline.feast.lakes import engine_settings, lake_of, table_name, travel_of
+from lakeline.feast.lakes import engine_settings, lake_of, settings_of, table_name, travel_of
 from lakeline.feast.source import IcebergSource, SourceTypeError
 from lakeline.feast.storage import EVENT_TIME, IcebergLoggingDestination
 from lakeline.feast.views import (
@@ -59,6 +59,7 @@ class LakelineOfflineStoreConfig(FeastConfigBaseModel):
         snapshots: Snapshot id by ``namespace.table``; it wins over a source's own pin.
         as_of: ISO time; tables without a pin are read at the newest snapshot that was committed by then.
         landing: Namespace of saved datasets and logs whose table has none.
+        has_event_times: Whether historical features come with the event time of each view's value, as ``view:event_time``.
     """
 
     type: Literal["lakeline.feast.offline.LakelineOfflineStore"] = (
@@ -74,6 +75,7 @@ class LakelineOfflineStoreConfig(FeastConfigBaseModel):
     snapshots: dict[str, int] = Field(default_factory=dict)
     as_of: str = ""
     landing: str = "feast"
+    has_event_times: bool = False
 
 
 class LakelineOfflineStore(OfflineStore):
@@ -113,6 +115,8 @@ class LakelineOfflineStore(OfflineStore):
             full_names=full_feature_names,
             waits_for_created=bool(options.get("filter_by_created_timestamp")),
         )
+        if settings_of(config).has_event_times:
+            views = [view.with_event_time() for view in views]
         frame = entity_df
         if frame is None:
             frame = compute_non_entity_date_range(

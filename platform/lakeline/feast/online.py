@@ -24,7 +24,15 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.repo_config import FeastConfigBaseModel
 from pydantic import StrictStr
 
-from lakeline.feast.online_values import Read, Row, frame_of, keys_from, reads_of, view_of
+from lakeline.feast.online_values import (
+    CREATED,
+    Read,
+    Row,
+    frame_of,
+    keys_from,
+    reads_of,
+    view_of,
+)
 from lakeline.online import OnlineStore, View, open_store
 from lakeline.online.answer import Block, Wanted
 from lakeline.online.errors import LayoutChangedError, UnknownFeatureError
@@ -69,9 +77,12 @@ class LakelineOnlineStore(FeastOnlineStore):
         data: list[Row],
         progress: Callable[[int], Any] | None,
     ) -> None:
-        """Write rows: of an entity the newest event wins, of equals the later created, then the later written."""
+        """Write rows: of an entity the newest event wins, of equals the later created, then the later written.
+
+        So whatever is materialised in whatever order, a correction is not taken back by the row that it corrects.
+        """
         view = view_of(table)
-        self._store(config).write(view, pack(view, frame_of(view, data)))
+        self._store(config).write(view, pack(view, frame_of(view, data), created=CREATED))
         if progress:
             progress(len(data))
 

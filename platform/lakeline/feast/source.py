@@ -47,8 +47,9 @@ class IcebergSource(DataSource):
         timestamp_field: Column of the event time.
         knowledge_time_field: Column of the moment from which on a row could be read. A row counts only from the later of
             its event time and this one, so nothing leaks that was not known yet.
-        created_timestamp_column: As Feast means it: it decides between rows of one event time, and hides rows until they
-            were created only where `filter_by_created_timestamp` is asked for.
+        created_timestamp_column: As Feast means it: it decides between rows of one event time, offline and online, and
+            hides rows until they were created only where `filter_by_created_timestamp` is asked for. Left out, the
+            knowledge time decides.
         field_mapping: Name in feature views for columns of the table, times and keys included.
         snapshot_id: Snapshot to read, unless the store pins another.
         description: For people.
@@ -73,7 +74,8 @@ class IcebergSource(DataSource):
         super().__init__(
             name=name or table,
             timestamp_field=timestamp_field,
-            created_timestamp_column=created_timestamp_column,
+            # Without one, Feast would hand rows to an online store without a word on which of them was known last.
+            created_timestamp_column=created_timestamp_column or knowledge_time_field,
             field_mapping=field_mapping,
             description=description,
             tags=tags,
@@ -125,11 +127,16 @@ class IcebergSource(DataSource):
             ),
             field_mapping=self.field_mapping,
             timestamp_field=self.timestamp_field,
-            created_timestamp_column=self.created_timestamp_column,
+            created_timestamp_column=self._created(),
             description=self.description,
             tags=self.tags,
             owner=self.owner,
         )
+
+    def _created(self) -> str:
+        """The time of creation as it was declared, so that registries stay as they are."""
+        created = self.created_timestamp_column or ""
+        return "" if created == self.knowledge_time_field else created
 
     def _options(self) -> dict[str, Any]:
         return {

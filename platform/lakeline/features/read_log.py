@@ -17,6 +17,8 @@ READ = "read_ts"
 """When it was read."""
 FILLED = "filled_ts"
 """Event time up to which the store was complete then."""
+SNAPSHOT = "snapshot_id"
+"""Snapshot of the view's table that the store had been filled from, where the reader can tell."""
 STATUS = "status"
 """``present``, ``missing`` or ``expired``."""
 KEPT = 50
@@ -44,15 +46,23 @@ class ReadLog:
             old.unlink(missing_ok=True)
 
     def newest(self, view: str, fillings: int = 2) -> "list[pl.DataFrame]":
-        """Reads of the newest fillings of the store, a frame each, oldest first; empty without reads."""
+        """Reads of the newest fillings of the store, a frame each, oldest first; empty without reads.
+
+        A filling is known by `FILLED` and `SNAPSHOT`. Reads that do not say their snapshot are of the one that was said
+        last before them.
+        """
         import polars as pl
 
         files = self._files(view)
         if not files:
             return []
         reads = pl.concat([pl.read_parquet(file) for file in files], how="diagonal")
-        moments = sorted(reads[FILLED].drop_nulls().unique())[-fillings:]
-        return [reads.filter(pl.col(FILLED) == moment) for moment in moments]
+        if SNAPSHOT not in reads.columns:
+            reads = reads.with_columns(pl.lit(None, pl.Int64).alias(SNAPSHOT))
+        told = reads.filter(pl.col(FILLED).is_not_null()).with_columns(
+            pl.col(SNAPSHOT).forward_fill().over(FILLED)
+        )
+        return told.partition_by(FILLED, SNAPSHOT, maintain_order=True)[-fillings:]
 
     def _files(self, view: str) -> list[Path]:
         return sorted((self.folder / view).glob("*.parquet"))

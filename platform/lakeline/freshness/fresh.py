@@ -33,6 +33,7 @@ class Freshness:
         breaks_at: When the promise breaks or broke.
         held_back_by: Ancestor that reaches no further, which may be the asset itself.
         held_back_since: Up to when that ancestor's data reaches.
+        is_untold: Whether nothing tells how far that ancestor reaches: it reads nothing and has no source.
     """
 
     asset: str
@@ -43,6 +44,7 @@ class Freshness:
     breaks_at: dt.datetime | None = None
     held_back_by: str = ""
     held_back_since: dt.datetime | None = None
+    is_untold: bool = False
 
     def __str__(self) -> str:
         reaches = f"complete to {self.watermark:%Y-%m-%d %H:%M}" if self.watermark else "without a watermark"  # fmt: skip
@@ -149,6 +151,7 @@ def _freshness(view: View, marks: Watermarks, vertex: Vertex, now: dt.datetime) 
         breaks_at=vertex.promise.breaks_at(watermark, now) if watermark else None,
         held_back_by=path[-1] if path else "",
         held_back_since=marks.of(path[-1]) if path else None,
+        is_untold=bool(path) and _is_untold(view, marks, path[-1]),
     )
 
 
@@ -156,13 +159,15 @@ def path_to_cause(view: View, marks: Watermarks, asset: str) -> tuple[str, ...]:
     """From an asset up to the ancestor that holds it back, both included.
 
     At each step it goes to the input whose watermark is smallest, as long as that reaches no further than the asset
-    itself. An asset all of whose inputs reach further is the cause: it has not been built from what is there.
+    itself. An asset all of whose inputs reach further is the cause: it has not been built from what is there. So is one of
+    which nothing tells how far it reaches.
     """
     path = [asset]
     while True:
         own = marks.of(path[-1])
         reads = view.graph.vertices[path[-1]].reads
         inputs = [(mark, edge.upstream) for edge in reads if (mark := marks.of(edge.upstream)) is not None]  # fmt: skip
+        untold = [edge.upstream for edge in reads if marks.of(edge.upstream) is None]
         nothing = [edge.upstream for edge in reads if _is_empty(view, marks, edge.upstream)]
         if nothing:
             path.append(nothing[0])
@@ -170,6 +175,8 @@ def path_to_cause(view: View, marks: Watermarks, asset: str) -> tuple[str, ...]:
             if own is None and min(inputs)[0] is not None and not _is_empty(view, marks, path[-1]):
                 return tuple(path)
             path.append(min(inputs)[1])
+        elif own is None and untold:
+            path.append(untold[0])
         else:
             return tuple(path)
 
@@ -178,6 +185,12 @@ def _is_empty(view: View, marks: Watermarks, asset: str) -> bool:
     """Whether an asset that should have partitions has none."""
     vertex = view.graph.vertices[asset]
     return marks.of(asset) is None and vertex.kind != "source" and not view.keys(asset)
+
+
+def _is_untold(view: View, marks: Watermarks, asset: str) -> bool:
+    """Whether an asset has neither a source nor anything else that it reads, so that its data has no watermark."""
+    vertex = view.graph.vertices[asset]
+    return marks.of(asset) is None and vertex.kind != "source" and not vertex.reads
 
 
 def watermark_of(view: View, asset: str) -> dt.datetime | None:
@@ -191,6 +204,12 @@ def sentence(one: Freshness) -> str:
     """What the ``fresh`` check says."""
     if one.is_fresh:
         return str(one)
+    if one.is_untold:
+        who = "it" if one.held_back_by == one.asset else f"held back by {one.held_back_by}, which"
+        return (
+            f"{one}; {who} has no source, so nothing tells how far its data reaches. "
+            "Give it one with source=, or take fresh= away"
+        )
     if one.held_back_by == one.asset:
         return f"{one}; what it reads reaches further, and it was not built since"
     reaches = f"{one.held_back_since:%Y-%m-%d %H:%M}" if one.held_back_since else "nowhere yet"

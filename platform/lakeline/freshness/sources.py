@@ -8,6 +8,7 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from lakeline.errors import SourceError
 from lakeline.window import DAY, WHOLE, Window, day_start
 
 if TYPE_CHECKING:
@@ -21,12 +22,32 @@ PUBLISHED = "published"
 """Version of a partition whose source tells no version."""
 
 
+class SourceTimeError(SourceError):
+    """A source says by something else than a moment how far it reaches."""
+
+    def __init__(self, asset: str, source: object, found: object) -> None:
+        said = f"{found}, which has no time zone" if isinstance(found, dt.datetime) else f"{found!r}, which is no moment"  # fmt: skip
+        super().__init__(
+            f"'{asset}': {type(source).__name__}.published_until() returned {said}. Return the moment up to which the "
+            "source is complete as an aware datetime, such as dt.datetime(2026, 1, 2, tzinfo=dt.UTC), or None where it has nothing."
+        )
+
+
 @runtime_checkable
 class Versioned(Protocol):
     """A source that knows when it has restated something."""
 
     def versions(self, table: str) -> Mapping[str, str]:
         """Present version of each published partition of a table (``""`` for one without partitions): any text that changes when the rows do."""
+        ...
+
+
+@runtime_checkable
+class Awaited(Protocol):
+    """A source that may be asked for days that have not come: a replay goes there, and otherwise they are refused."""
+
+    def require_published(self, window: Window, what: str) -> None:
+        """Nothing where the window is published."""
         ...
 
 
@@ -43,8 +64,11 @@ def observe(ledger: "Ledger", node: "Node", source: Any) -> tuple[str, ...]:
     """Take in what a source has at present; returns its partitions that changed.
 
     A source of neither ``published_until`` nor ``versions`` is not observed: its tables are built by people alone.
+
+    Raises:
+        SourceTimeError: How far it reaches is no moment.
     """
-    until = source.published_until() if hasattr(source, "published_until") else None
+    until = _published_until(node.asset, source)
     versions = _versions(node, source, until)
     if versions is None:
         return ()
@@ -55,6 +79,16 @@ def observe(ledger: "Ledger", node: "Node", source: Any) -> tuple[str, ...]:
         observed_ts=dt.datetime.now(dt.UTC),
         is_complete=True,
     )
+
+
+def _published_until(asset: str, source: Any) -> dt.datetime | None:
+    """Up to when a source is complete, in UTC whatever zone it says it in: days are UTC's."""
+    until = source.published_until() if hasattr(source, "published_until") else None
+    if until is None:
+        return None
+    if isinstance(until, dt.datetime) and until.utcoffset() is not None:
+        return until.astimezone(dt.UTC)
+    raise SourceTimeError(asset, source, until)
 
 
 def unread(ledger: "Ledger", domain: str = "") -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from lakeline.domain.awaiting import take_up
 from lakeline.domain.health import pages_of, tell_pages
 from lakeline.domain.node import nodes_of
 from lakeline.freshness.alerts import announce
@@ -62,6 +63,7 @@ class Ticker:
         busy = {asset for run in under_way for asset in run.partitions}
         self._watch.look(house.lake, house.ledger, now, busy=busy)
         unread = observe_all(house.ledger, self._nodes, context.resources, now)
+        take_up(house.ledger, now, assets=reconciler.graph.vertices)
         plan = tick(reconciler, context.instance, self._cause, now)
         tell(context.instance, reconciler, plan, self._channels, pages=self._pages)
         requests = [_request(run, self._cause, self._checks) for run in plan.runs]

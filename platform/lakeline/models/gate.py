@@ -42,6 +42,10 @@ PREVIOUS = "lakeline.previous_champion"
 """Tag of a version: number of the champion that it took over from."""
 
 
+BOTH_NEEDED = "Wait for days with both outcomes, or take more days with a longer holdout="
+"""What to do where all days that judge have one outcome."""
+
+
 class NothingToRollBackError(ModelError):
     """A model has no champion before the present one."""
 
@@ -144,6 +148,8 @@ def decide(
         metric=rules.metric,
         level=rules.level,
     )
+    if math.isnan(found.gain) and (alike := _alike(outside)):
+        return _undecided(found, alike)
     return _decision(found)
 
 
@@ -176,10 +182,15 @@ def judge(
 def _first(trial: "Trial", rules: GateRules, instead_of: str) -> GateDecision:
     is_worth = trial.beats_baselines
     said = "beats" if is_worth else "does not beat"
+    reason = f"it {said} the baselines ({' and '.join(trial.baselines)})"
+    if alike := _alike(trial.test):
+        reason = (
+            f"nothing can be told, since {alike}, and baselines are beaten by rank. {BOTH_NEEDED}"
+        )
     return GateDecision(
         promoted=is_worth,
         metric=rules.metric,
-        reason=f"{instead_of}: it {said} the baselines ({' and '.join(trial.baselines)})",
+        reason=f"{instead_of}: {reason}",
         challenger=abs(float(getattr(trial.metrics, rules.metric))),
         days=_days(trial.test).n_unique(),
         rows=trial.metrics.rows,
@@ -286,6 +297,31 @@ def _decision(found: Comparison) -> GateDecision:
         high=found.high,
         days=found.days,
         rows=found.rows,
+    )
+
+
+def _undecided(found: Comparison, alike: str) -> GateDecision:
+    """The champion stays where the metric says nothing of days on which all came out alike."""
+    return GateDecision(
+        promoted=False,
+        metric=found.metric,
+        reason=(
+            f"nothing can be told by {found.metric}, since {alike}: the champion stays. {BOTH_NEEDED}, "
+            "or judge by metric='brier', which tells models apart on such days too"
+        ),
+        days=found.days,
+        rows=found.rows,
+    )
+
+
+def _alike(rows: "TrainingSet") -> str:
+    """That every decision had the same outcome, in words; empty where they differ."""
+    if rows.share not in (0, 1):
+        return ""
+    is_true, days = bool(rows.share), _days(rows).unique().sort().dt.to_string("iso")
+    return (
+        f"'{rows.label}' is {'true' if is_true else 'false'} in all {rows.count:,} rows that judge it, "
+        f"{days[0]} to {days[-1]}"
     )
 
 

@@ -1,8 +1,21 @@
 """What a model learns from, and how its challengers are judged, as its asset declares them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
+from lakeline.errors import DomainError, names
 from lakeline.models.metrics import LEVEL
+
+if TYPE_CHECKING:
+    from lakeline.contract import Contract
+
+
+class LearningError(DomainError):
+    """A model is declared so that it could not learn, or would learn what it is to predict."""
+
+    def __init__(self, model: str, problem: str) -> None:
+        super().__init__(f"Model '{model}' {problem}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,3 +66,50 @@ class GateRules:
     def over(self, days: int) -> "GateRules":
         """The same rules over other days."""
         return replace(self, days=days, min_days=min(self.min_days, days))
+
+
+def require_learnable(model: str, learning: Learning, contract: "type[Contract]") -> None:
+    """Refuse a declaration that no training could follow.
+
+    Args:
+        model: ``domain/name``.
+        learning: What is declared.
+        contract: Columns of its training set.
+
+    Raises:
+        LearningError: It says which argument, and what to do.
+    """
+    if not learning.features:
+        raise LearningError(model, "has no features=. Name the columns that it predicts from.")
+    _refuse_label(model, learning)
+    for argument in ("features", "categorical", "schedule"):
+        _refuse_twice(model, argument, getattr(learning, argument))
+    missing = [name for name in learning.columns if name not in contract.columns]
+    if missing:
+        raise LearningError(
+            model,
+            f"names {names(missing)}, which its training set does not have. It has {names(contract.columns, 40)}.",
+        )
+    strangers = [name for name in learning.categorical if name not in learning.features]
+    if strangers:
+        raise LearningError(
+            model,
+            f"has {names(strangers)} in categorical= but not in features=. Put it into both, or take it out of categorical=.",
+        )
+
+
+def _refuse_label(model: str, learning: Learning) -> None:
+    for argument in ("features", "schedule"):
+        if learning.label in getattr(learning, argument):
+            raise LearningError(
+                model,
+                f"has its label '{learning.label}' in {argument}=: it would be told what it is to predict. Take it out.",
+            )
+
+
+def _refuse_twice(model: str, argument: str, columns: Sequence[str]) -> None:
+    twice = [name for name in dict.fromkeys(columns) if columns.count(name) > 1]
+    if twice:
+        raise LearningError(
+            model, f"has {names(twice)} more than once in {argument}=. Name each once."
+        )

@@ -44,7 +44,8 @@ def _carry_over(store: OnlineStore, former: View, view: View) -> None:
             rows = _rewritten(former, view, batch, kept)
             numbers = np.array([renumbered.get(origin_of(row), 0) for row in batch.rows])
             block = Block(Wanted(former, {}), batch.rows, NO_WATERMARK, 0)
-            store.fill(view, Batch(keys=batch.keys, rows=pack_features(view, rows, block.events_us, numbers)))  # fmt: skip
+            packed = pack_features(view, rows, block.events_us, numbers)
+            store.fill(view, Batch(keys=batch.keys, rows=packed, created_us=batch.created_us))
     is_whole = len(kept) == len(view.features)
     if is_whole:
         held = {

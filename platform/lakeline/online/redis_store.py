@@ -7,17 +7,19 @@ key                           type        holds
                                           view can be read
 ``P:{VIEW}:DIGEST:parts``     hash        a partition's number, version and latest event time, as JSON
 ``P:{VIEW}:DIGEST:of:N``      set         entities whose row came from partition number N
+``P:{VIEW}:DIGEST:created``   hash        when an entity's row was created, int64 microseconds, where it was said
 ``P:{VIEW}:DIGEST:next``      string      the last number given to a partition
 ``P:views``                   hash        layout of each view and digest
 ============================  ==========  ==============================================================
 
 P is the prefix. The braces keep all of a view on one node of a cluster. Rows are written by a script, which Redis runs
-as one step: the comparison of event times and the write cannot be torn apart by another writer.
+as one step: the comparison of times and the write cannot be torn apart by another writer.
 """
 
 import asyncio
 import datetime as dt
 import json
+import struct
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -34,6 +36,7 @@ from lakeline.online.view import NO_TIME, Layout, View, layout_from
 
 CHUNK = 500
 """Rows a call of the script; Redis serves nobody else meanwhile, about a millisecond."""
+_INT64 = struct.Struct("<q")
 
 
 class RedisStore:
@@ -99,7 +102,7 @@ class RedisStore:
                 rows = self._name(name, layout.digest)
                 parts = [json.loads(each)[0] for each in self._client.hvals(rows + b":parts")]
                 pipe = self._client.pipeline(transaction=True)
-                pipe.unlink(rows, rows + b":parts", rows + b":next", *(rows + b":of:%d" % n for n in parts))  # fmt: skip
+                pipe.unlink(rows, rows + b":created", rows + b":parts", rows + b":next", *(rows + b":of:%d" % n for n in parts))  # fmt: skip
                 pipe.hdel(self._views, _field(name, layout.digest))
                 pipe.execute()
 
@@ -187,7 +190,9 @@ class RedisStore:
             while cursor:
                 cursor, found = self._client.hscan(self._rows(view), max(cursor, 0), count=size)
                 found.pop(HEADER, None)
-                yield Batch(keys=list(found), rows=list(found.values()))
+                times = self._client.hmget(self._rows(view) + b":created", list(found)) if found else ()  # fmt: skip
+                created = [NO_TIME if told is None else _INT64.unpack(told)[0] for told in times]
+                yield Batch(keys=list(found), rows=list(found.values()), created_us=created)
 
     def fetch(self, wanted: Sequence[tuple[View, Sequence[bytes]]]) -> list[Found]:
         """Rows of several views, by one HMGET a view sent together."""
@@ -238,9 +243,10 @@ class RedisStore:
         return known
 
     def _run(self, view: View, part: Batch, *, expected: int = 0, must_be_live: bool = False) -> bool:  # fmt: skip
-        pairs = [each for pair in zip(part.keys, part.rows, strict=True) for each in pair]
+        created = [b"" if us is None else _INT64.pack(us) for us in part.created()]
+        told = [each for row in zip(part.keys, part.rows, created, strict=True) for each in row]
         with self._told():
-            return bool(self._put(keys=[self._rows(view)], args=[expected, int(must_be_live), *pairs]))  # fmt: skip
+            return bool(self._put(keys=[self._rows(view)], args=[expected, int(must_be_live), *told]))  # fmt: skip
 
     def _admit(self, view: View) -> None:
         """Make a view readable that nothing was written to, unless its first materialisation is still to end.

@@ -24,12 +24,15 @@ class Batch:
     """Rows of a view, packed.
 
     Attributes:
-        keys: Entity of each row; an entity may come twice, and then its newest row counts, of equals the last.
+        keys: Entity of each row; an entity may come twice, and then its newest row counts: of one event time the one
+            created last, of equals the last.
         rows: The packed rows.
+        created_us: When each was created, in microseconds; `NO_TIME` where nobody says, empty where nobody says of any.
     """
 
     keys: Sequence[bytes]
     rows: Sequence[bytes]
+    created_us: Sequence[int] = ()
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -37,13 +40,26 @@ class Batch:
     def take(self, places: Iterable[int]) -> "Batch":
         """The rows at these places."""
         kept = list(places)
-        return Batch(keys=[self.keys[i] for i in kept], rows=[self.rows[i] for i in kept])
+        return Batch(
+            keys=[self.keys[i] for i in kept],
+            rows=[self.rows[i] for i in kept],
+            created_us=[self.created_us[i] for i in kept] if self.created_us else (),
+        )
 
     def parts(self, size: int) -> "Iterable[Batch]":
         """The rows in their order, ``size`` at a time."""
         for start in range(0, len(self.keys), size):
             end = start + size
-            yield Batch(keys=self.keys[start:end], rows=self.rows[start:end])
+            yield Batch(
+                keys=self.keys[start:end],
+                rows=self.rows[start:end],
+                created_us=self.created_us[start:end],
+            )
+
+    def created(self) -> "Sequence[int | None]":
+        """When each row was created, in microseconds; None where nobody says."""
+        told = self.created_us or [NO_TIME] * len(self)
+        return [None if us == NO_TIME else us for us in told]
 
 
 def event_of(row: bytes) -> int:
@@ -78,8 +94,16 @@ def newest(frame: "pl.DataFrame", view: View) -> "pl.DataFrame":
     return ordered.unique(list(view.entities), keep="last", maintain_order=True)
 
 
-def pack(view: View, frame: "pl.DataFrame", *, origin: int = 0) -> Batch:
+def pack(
+    view: View, frame: "pl.DataFrame", *, origin: int = 0, created: str | None = None
+) -> Batch:
     """Rows of a frame with entities, event time and features as the view names them; other columns are left out.
+
+    Args:
+        view: Whose.
+        frame: The rows.
+        origin: Number of their partition.
+        created: Column that says when each row was created.
 
     Raises:
         RowsError: A column is missing or cannot be cast, or an event time or an entity is null.
@@ -93,7 +117,8 @@ def pack(view: View, frame: "pl.DataFrame", *, origin: int = 0) -> Batch:
         raise RowsError(view.name, "an entity is null")
     if not entities:
         keys *= frame.height
-    return Batch(keys=keys, rows=pack_features(view, frame, events, origin))
+    made = () if created is None else frame[created].dt.epoch("us").fill_null(NO_TIME).to_list()
+    return Batch(keys=keys, rows=pack_features(view, frame, events, origin), created_us=made)
 
 
 def pack_features(

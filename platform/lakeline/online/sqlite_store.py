@@ -30,13 +30,14 @@ CREATE TABLE IF NOT EXISTS partitions (
 """
 ROWS = """
 CREATE TABLE IF NOT EXISTS {rows} (
-    key BLOB PRIMARY KEY, event INTEGER, origin INTEGER, row BLOB
+    key BLOB PRIMARY KEY, event INTEGER, origin INTEGER, row BLOB, created INTEGER
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS {index} ON {rows} (origin) WHERE origin > 0;
 """
 PUT = """
-INSERT INTO {rows} VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
-SET event = excluded.event, origin = excluded.origin, row = excluded.row WHERE excluded.event >= event
+INSERT INTO {rows} (key, event, origin, row, created) VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE
+SET event = excluded.event, origin = excluded.origin, row = excluded.row, created = excluded.created
+WHERE excluded.event > event OR (excluded.event = event AND coalesce(excluded.created >= created, TRUE))
 """
 
 
@@ -162,13 +163,23 @@ class SqliteStore:
     def scan(self, view: View, size: int) -> Iterator[Batch]:
         """All rows of a view."""
         last = b""
-        query = "SELECT key, row FROM {rows} WHERE key >= ? AND key <> ? ORDER BY key LIMIT ?"
+        query = (
+            "SELECT key, row, created FROM {rows} WHERE key >= ? AND key <> ? ORDER BY key LIMIT ?"
+        )
+        with self._file.transaction() as connection:
+            if self._select(connection, "SELECT 1 FROM {rows} LIMIT 1", view):
+                self._widen(connection, view)
         while True:
             with self._file.told():
                 found = self._select(self._file.connection(), query, view, last, HEADER, size)
             if not found:
                 return
-            yield Batch(keys=[key for key, _ in found], rows=[row for _, row in found])
+            keys, rows, created = zip(*found, strict=True)
+            yield Batch(
+                keys=keys,
+                rows=rows,
+                created_us=[NO_TIME if us is None else us for us in created],
+            )
             last = found[-1][0] + b"\0"  # the least key behind it
 
     def fetch(self, wanted: Sequence[tuple[View, Sequence[bytes]]]) -> list[Found]:
@@ -232,11 +243,19 @@ class SqliteStore:
             return []
 
     def _upsert(self, connection: sqlite3.Connection, view: View, batch: Batch) -> None:
+        self._widen(connection, view)
         rows = [
-            (key, event_of(row), origin_of(row), row)
-            for key, row in zip(batch.keys, batch.rows, strict=True)
+            (key, event_of(row), origin_of(row), row, created)
+            for key, row, created in zip(batch.keys, batch.rows, batch.created(), strict=True)
         ]
         connection.executemany(PUT.format(rows=self._rows(view)), rows)
+
+    def _widen(self, connection: sqlite3.Connection, view: View) -> None:
+        """Give the table the time of creation, which those of former releases lack."""
+        rows = self._rows(view)
+        columns = {name for _, name, *_ in connection.execute(f"PRAGMA table_info({rows})")}
+        if "created" not in columns:
+            connection.execute(f"ALTER TABLE {rows} ADD COLUMN created INTEGER")
 
     def _admit(self, view: View, connection: sqlite3.Connection) -> None:
         """Make a view readable that nothing was written to, unless its first materialisation is still to end.
@@ -269,7 +288,8 @@ class SqliteStore:
 
     def _set_header(self, connection: sqlite3.Connection, view: View, header: bytes) -> None:
         connection.execute(
-            f"INSERT OR REPLACE INTO {self._rows(view)} VALUES (?, NULL, 0, ?)", (HEADER, header)
+            f"INSERT OR REPLACE INTO {self._rows(view)} (key, origin, row) VALUES (?, 0, ?)",
+            (HEADER, header),
         )
 
     def _partitions(self, connection: sqlite3.Connection, view: View) -> dict[str, Held]:

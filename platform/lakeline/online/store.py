@@ -73,7 +73,10 @@ class OnlineStore(Protocol):
         ...
 
     def write(self, view: View, batch: Batch) -> None:
-        """Push rows: of an entity the newest event wins, of equals the later written. Makes the view readable.
+        """Push rows and make the view readable.
+
+        Of an entity the newest event wins, of equals the one created later; where not both say when, or both the same,
+        the one written later.
 
         Raises:
             LayoutChangedError: The view's rows have another layout.

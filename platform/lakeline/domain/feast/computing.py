@@ -23,8 +23,11 @@ class FunctionGoneError(ModelError):
 def compute_on_pandas(module: str, name: str, frame: "pd.DataFrame") -> "pd.DataFrame":
     """Features of the on-demand view that a module holds under a name.
 
+    pandas turns integers into floats where a row has none; the function is given integers, and nulls stay nulls.
+
     Raises:
         FunctionGoneError: It holds none.
+        RequestValueError: A value is none of the request's type, as an integer of more digits than a float holds may be.
     """
     import polars as pl
 
@@ -32,6 +35,11 @@ def compute_on_pandas(module: str, name: str, frame: "pd.DataFrame") -> "pd.Data
     if not isinstance(view, OnDemand):
         raise FunctionGoneError(module, name)
     rows = pl.DataFrame(pl.from_pandas(frame[list(view.request)]))
-    found = view.compute(rows).to_pandas()
+    values = view.compute(rows)
+    found = values.to_pandas()
+    for column in values:
+        # Only where they are needed: Feast infers the types of a view from a frame without gaps, and knows no others.
+        if column.dtype.is_integer() and column.has_nulls():
+            found[column.name] = column.to_pandas(use_pyarrow_extension_array=True)
     found.index = frame.index
     return found

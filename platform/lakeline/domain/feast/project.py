@@ -76,6 +76,7 @@ def config_of(
     snapshots: Mapping[str, int] | None = None,
     *,
     as_of: str = "",
+    has_event_times: bool = False,
 ) -> "RepoConfig":
     """Feast's configuration of a domain.
 
@@ -84,11 +85,13 @@ def config_of(
         project: Name of the domain.
         snapshots: Snapshot that each table is read at; tables that are left out are read as they are.
         as_of: Moment against which values online expire, for recorded data; the system's clock where it is empty.
+        has_event_times: Whether historical features come with the event time of each view's value.
     """
     from feast import RepoConfig
 
     settings = settings_of(house, project)
     settings["offline_store"]["snapshots"] = dict(snapshots or {})
+    settings["offline_store"]["has_event_times"] = has_event_times
     settings["online_store"]["as_of"] = as_of
     return RepoConfig(repo_path=house.features_folder, **settings)
 
@@ -99,12 +102,14 @@ def store_of(
     snapshots: Mapping[str, int] | None = None,
     *,
     as_of: str = "",
+    has_event_times: bool = False,
 ) -> "FeatureStore":
     """Feast's store of a domain; see `config_of`."""
     from feast import FeatureStore
 
     house.features_folder.mkdir(parents=True, exist_ok=True)
-    return FeatureStore(config=config_of(house, project, snapshots, as_of=as_of))
+    config = config_of(house, project, snapshots, as_of=as_of, has_event_times=has_event_times)
+    return FeatureStore(config=config)
 
 
 def apply(house: "Lakehouse", project: str, objects: "Objects") -> None:

@@ -2,7 +2,7 @@
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lakeline.errors import FeatureClashError
 
@@ -57,6 +57,16 @@ class ViewRead:
     def columns(self) -> tuple[str, ...]:
         """Every column of the table that is read, each once."""
         return tuple(dict.fromkeys((*self.keys, *self.times, *self.features.values())))
+
+    def with_event_time(self) -> "ViewRead":
+        """The same with the event time of its values as one more feature."""
+        told = {event_time_of(self.name): self.event_time}
+        return replace(self, features={**self.features, **told})
+
+
+def event_time_of(view: str) -> str:
+    """Column of a result with the event time of a view's values; no feature can be called so."""
+    return f"{view}:event_time"
 
 
 def entity_keys(views: Sequence[ViewRead]) -> tuple[str, ...]:
