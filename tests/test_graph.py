@@ -64,6 +64,18 @@ def test_the_job_of_a_domain_leaves_out_what_is_left_to_people() -> None:
     assert left == {"flights/delay_mlp"}
 
 
+def test_every_check_says_what_it_looks_for() -> None:
+    checks = definitions.defs().resolve_asset_graph().asset_check_keys
+    specs = {
+        spec.key: spec.description
+        for asset in definitions.defs().assets or ()
+        if isinstance(asset, dg.AssetsDefinition)
+        for spec in asset.check_specs
+    }
+    assert len(specs) < len(checks)  # those of promises are made beside the assets
+    assert [key for key, text in specs.items() if not text] == []
+
+
 def test_dagster_serves_the_whole_code_location() -> None:
     dg.Definitions.validate_loadable(definitions.defs())
 

@@ -22,13 +22,18 @@ SEASONAL = (
 )
 DRIFT_SHARE_LIMIT = 0.3
 AUC_FLOOR = 0.6
-CHECKS = ("auc", "brier", "calibration")
+DRIFT_CHECKS = {"drift_share": "Not too many of the features that count have moved."}
+CHECKS = {
+    "auc": "The scores tell late flights from others well enough.",
+    "brier": "They are as near to what happened as the model's evaluation promised.",
+    "calibration": "They are late as often as they say, as the evaluation promised.",
+}
 KEY = ("event_ts", "carrier", "flight", "origin", "dest")
 
 health = flights.health()
 
 
-@flights.report(reads=[training_set], checks=["drift_share"], needs=RECENT_DAYS + 1, fresh="48h")
+@flights.report(reads=[training_set], checks=DRIFT_CHECKS, needs=RECENT_DAYS + 1, fresh="48h")
 def feature_drift(rows: Table) -> Report:
     """Features of the newest 30 days against all days before; seasonal weather is shown but does not count."""
     import polars as pl

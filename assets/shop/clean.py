@@ -20,7 +20,7 @@ STANDARD_ERRORS = 4
 @shop.table(
     contract=ImpressionClean,
     reads=[impressions, affinities, items, profiles],
-    checks=("propensities",),
+    checks={"propensities": "What was logged as the chance of being shown is that chance."},
     fresh=promised("48h"),
 )
 def impressions_clean(

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 NEWEST_DAYS = 7
 EFFECTIVE_ROWS_FLOOR = 100.0
 WEIGHT_ERRORS_LIMIT = 4.0
-CHECKS = ("effective_rows", "propensities", "not_worse")
+CHECKS = {
+    "effective_rows": "Enough logged rows say something about each policy.",
+    "propensities": "Weights have the mean 1, as they must where the logged chances are right.",
+    "not_worse": "The model's policy is not worse than the one that was logged.",
+}
 STYLE = "<style>body{font:15px sans-serif;margin:2em;max-width:70em}td,th{padding:.2em .8em;text-align:right}td:first-child,th:first-child{text-align:left}</style>"
 
 health = shop.health()

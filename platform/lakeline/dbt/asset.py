@@ -78,6 +78,13 @@ def check_names(model: DbtModel) -> tuple[str, ...]:
     return tuple(test.check for test in model.tests)
 
 
+def check_texts(model: DbtModel) -> tuple[tuple[str, str], ...]:
+    """What each of them looks for, in the words of the project; its kind where it has none."""
+    return tuple(
+        (test.check, test.description or f"dbt's test {test.name}.") for test in model.tests
+    )
+
+
 def blocking_names(model: DbtModel) -> frozenset[str]:
     """Those of them whose failure stops a run."""
     return frozenset(test.check for test in model.tests if test.is_blocking)

@@ -38,6 +38,18 @@ _SIGNATURE = inspect.Signature(
 """Of every asset's body: Dagster asks for it a dozen times an asset, and Python works it out each time."""
 
 
+CHECKS = {
+    "contract": "Every rule of the contract holds for all rows of the run; what became of rows that break one is told.",
+    "reads": "What is declared was read, and nothing else.",
+    "future": "No feature has a value that was known only after its row's decision.",
+    "leakage": "No feature tells the label by itself, as one does that was made from it.",
+    "beats_baselines": "On days after its training the model is better than the share and than the schedule alone.",
+    "gate": "Whether the version that was trained serves: it does if it is better on days that neither has seen.",
+    "parity": "What was served online is what training would have seen.",
+}
+"""What the checks look for that lakeline makes itself."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What a decorator's few arguments say about one asset.
@@ -48,6 +60,7 @@ class Settings:
         rebuilds_on_code: Whether what other code built is built again by itself.
         kinds: Badges in the UI, at most three are shown.
         checks: Names of checks that the function reports itself, and whether a failure blocks.
+        check_texts: What checks of the asset's own look for, by name.
         deps: Plain Dagster assets that must be built before.
         retries: Times a step is tried again after an error that trying again may mend.
         compute: What its builds may use; None builds it in the process of the run.
@@ -60,6 +73,7 @@ class Settings:
     automation: str = "auto"
     rebuilds_on_code: bool = True
     checks: tuple[str, ...] = ()
+    check_texts: tuple[tuple[str, str], ...] = ()
     blocking: frozenset[str] = frozenset({"contract"})
     deps: tuple[dg.AssetsDefinition | dg.AssetSpec, ...] = ()
     tags: tuple[tuple[str, str], ...] = ()
@@ -185,9 +199,14 @@ def dagster_nothing() -> Any:
 
 
 def _check_specs(node: Node, settings: Settings) -> Sequence[dg.AssetCheckSpec]:
-    key = dg.AssetKey([node.domain, node.name])
+    key, texts = dg.AssetKey([node.domain, node.name]), dict(settings.check_texts)
     return [
-        dg.AssetCheckSpec(name, asset=key, blocking=name in settings.blocking)
+        dg.AssetCheckSpec(
+            name,
+            asset=key,
+            blocking=name in settings.blocking,
+            description=texts.get(name) or CHECKS.get(name),
+        )
         for name in settings.checks
     ]
 

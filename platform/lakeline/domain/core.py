@@ -4,10 +4,10 @@ import datetime as dt
 import difflib
 import functools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import dagster as dg
 
@@ -23,6 +23,8 @@ from lakeline.window import day_start
 
 Decorator = Callable[[Function], dg.AssetsDefinition]
 Automation = Literal["auto", "manual"]
+Checks: TypeAlias = Sequence[str] | Mapping[str, str]
+"""Names of an asset's own checks, or what each looks for by its name."""
 
 HEAVY_KINDS = frozenset({"pyspark", "pytorch", "spark", "torch"})
 """Kinds of assets that run in a process of their own without being told to: what they import stays in it for ever."""
@@ -155,7 +157,7 @@ class DomainCore:
     ) -> Settings:
         given = dict(given)
         tags = tuple(sorted(given.pop("tags", {}).items()))
-        for unknown in sorted(set(given) - {*SETTINGS, "blocking"}):
+        for unknown in sorted(set(given) - {*SETTINGS, "blocking", "check_texts"}):
             raise UnknownArgumentError(asset, unknown)
         owner = given.pop("owner", self.owner)
         given.setdefault("automation", self.automation)
@@ -170,3 +172,8 @@ class DomainCore:
             tags=tags,
             **given,
         )
+
+
+def texts_of(checks: Checks) -> dict[str, Any]:
+    """The setting that says what checks look for."""
+    return {"check_texts": tuple(checks.items())} if isinstance(checks, Mapping) else {}

@@ -8,7 +8,7 @@ import dagster as dg
 
 from lakeline.domain.chosen import arguments_of
 from lakeline.domain.conventions import Settings, make_asset
-from lakeline.domain.core import Decorator, DomainCore
+from lakeline.domain.core import Checks, Decorator, DomainCore, texts_of
 from lakeline.domain.factory import Function
 from lakeline.domain.health import health_asset
 from lakeline.domain.node import Node
@@ -143,7 +143,7 @@ class ModelAssets(DomainCore):
         self,
         *,
         reads: Sequence[Dependency],
-        checks: Sequence[str] = (),
+        checks: Checks = (),
         needs: int = 0,
         kinds: Sequence[str] = ("evidently",),
         **settings: Any,
@@ -152,7 +152,7 @@ class ModelAssets(DomainCore):
 
         Args:
             reads: What it compares.
-            checks: Names of checks that the function returns in its ``Report``.
+            checks: Names of checks that the function returns in its ``Report``; as a mapping, with what each looks for.
             needs: Partitions of what it reads that must exist before it is built by itself for the first time.
             settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
@@ -166,9 +166,8 @@ class ModelAssets(DomainCore):
 
                 yield from build_report(context, node)
 
-            asset = make_asset(
-                node, self._settings(node.asset, kinds, tuple(checks), settings), run
-            )
+            told = settings | texts_of(checks)
+            asset = make_asset(node, self._settings(node.asset, kinds, tuple(checks), told), run)
             self.assets.append(asset)
             return asset
 

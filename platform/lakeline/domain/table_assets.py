@@ -8,9 +8,9 @@ import dagster as dg
 
 from lakeline.contract import ContractSpec, resolve
 from lakeline.contract.promise import promise
-from lakeline.dbt.asset import blocking_names, check_names, model_function
+from lakeline.dbt.asset import blocking_names, check_names, check_texts, model_function
 from lakeline.domain.code_version import CodeVersion
-from lakeline.domain.core import Decorator, DomainCore
+from lakeline.domain.core import Checks, Decorator, DomainCore, texts_of
 from lakeline.domain.declared import refuse_reads, refuse_table
 from lakeline.domain.factory import Function, spans
 from lakeline.domain.features import Feature, Joined
@@ -34,7 +34,7 @@ class TableAssets(DomainCore):
         daily: bool = True,
         empty: Empty | None = None,
         kinds: Sequence[str] = ("iceberg", "polars"),
-        checks: Sequence[str] = (),
+        checks: Checks = (),
         **settings: Any,
     ) -> Decorator:
         """A table of the lake, made from a source or from other tables.
@@ -49,7 +49,8 @@ class TableAssets(DomainCore):
             source: A resource class; the function's last parameter names the resource.
             daily: Whether it has a partition a day or one for all.
             empty: Whether a day without rows fails, warns or is allowed; with a source it fails unless said otherwise.
-            checks: Names of checks that the function returns itself, in ``Rows(checks=…)``.
+            checks: Names of checks that the function returns itself, in ``Rows(checks=…)``; as a mapping, with what each
+                looks for.
             settings: fresh, automation, owner, deps, tags, retries, rebuilds_on_code.
         """
 
@@ -65,7 +66,7 @@ class TableAssets(DomainCore):
                 empty=empty or ("fail" if source else "allow"),
                 checks=tuple(checks),
             )
-            return self._add_table(node, kinds, settings)
+            return self._add_table(node, kinds, settings | texts_of(checks))
 
         return declare
 
@@ -119,6 +120,7 @@ class TableAssets(DomainCore):
             },
         )
         settings["blocking"] = frozenset({"contract", *blocking_names(model)})
+        settings["check_texts"] = check_texts(model)
         return self._add_table(node, ("dbt", "duckdb", "iceberg"), settings)
 
     def predictions(
