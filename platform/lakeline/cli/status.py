@@ -117,10 +117,16 @@ def _idle(now: "Present") -> str:
 
 
 def _causes(plan: "Plan") -> "list[str]":
+    """What holds things up; the table says what is being built, and what is left to people and waited for by nobody."""
     from lakeline.freshness.health import line_of
-    from lakeline.freshness.overview import causes
+    from lakeline.freshness.overview import causes, kind_of
 
-    return [line_of(one, plan.now) for one in causes(plan)]
+    found = ((one, kind_of(one.decision)) for one in causes(plan))
+    return [
+        line_of(one, plan.now)
+        for one, kind in found
+        if kind != "being_built" and (kind != "manual" or one.held_up)
+    ]
 
 
 def _listed(title: str, said: "Sequence[str]", colour: str) -> Iterator[str]:
