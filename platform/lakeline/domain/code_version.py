@@ -7,7 +7,6 @@ Nothing is imported for it: what a function imports when it runs counts as the t
 """
 
 import hashlib
-import types
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,29 +109,20 @@ class Reading:
         return self._said[key]
 
     def _read(self, thing: Thing, *, is_decorated: bool) -> _Said:
-        described = [(one, Description()) for one in self.mentions(thing)]
+        described = [(one, Description(is_deep=one.is_hidden)) for one in self.mentions(thing)]
         mentions = {f"{one.name}={description.of(one.value)}" for one, description in described}
         leads: list[Thing] = [code for _, one in described for code in one.code.values()]
-        leads += [
-            one.assignment for one, it in described if one.assignment and not _is_told(one, it)
-        ]
+        leads += [one.assignment for one, it in described if one.assignment and not it.is_whole]
         if isinstance(thing, Assignment):
             said = [f"{thing.module}.{thing.name}", *thing.statements().text]
         else:
             said = [f"{full_name(thing)}: {meaning(thing, is_decorated=is_decorated)}"]
+        imported = () if isinstance(thing, Assignment) else run_imports(thing)
         return _Said(
             text="\n".join([*said, *sorted(mentions)]),
             leads=tuple(leads),
-            modules=() if isinstance(thing, Assignment) else tuple(run_imports(thing)),
+            modules=(*imported, *(module for _, one in described for module in one.modules)),
         )
-
-
-def _is_told(mention: Mention, description: Description) -> bool:
-    """Whether the description of a value says all; a function that another one made holds what it was given."""
-    made = (
-        isinstance(mention.value, types.FunctionType) and "<locals>" in mention.value.__qualname__
-    )
-    return description.is_whole and not made
 
 
 def identity(thing: Thing) -> object:

@@ -1,5 +1,6 @@
 """What a function or class leads to: the globals and closures it mentions, and the modules it imports when it runs."""
 
+import enum
 import functools
 import sys
 import types
@@ -19,11 +20,13 @@ class Mention(NamedTuple):
         name: As the code says it, such as ``LIMIT`` or ``helpers.LIMIT``.
         value: What it is at present.
         scope: Names of the module that it is one of; None for a closure, a default and a member of a class.
+        is_hidden: Whether no statement shows what it holds: one of a closure, and of what a function made.
     """
 
     name: str
     value: Any
     scope: Scope | None = None
+    is_hidden: bool = False
 
     @property
     def assignment(self) -> Assignment | None:
@@ -43,9 +46,12 @@ def mentioned(thing: Any) -> Iterator[Mention]:
         yield from _when_defined(thing, _names_in(thing.__module__))
     elif isinstance(thing, types.FunctionType):
         cells = zip(thing.__code__.co_freevars, thing.__closure__ or (), strict=True)
-        yield from (Mention(name, cell.cell_contents) for name, cell in cells if _is_filled(cell))
-        defaults = (thing.__defaults__, thing.__kwdefaults__)
-        yield from (Mention("(default)", value) for value in defaults if value)
+        for name, cell in cells:
+            if _is_filled(cell):
+                yield Mention(name, cell.cell_contents, is_hidden=True)
+        for value in (thing.__defaults__, thing.__kwdefaults__):
+            if value:
+                yield Mention("(default)", value, is_hidden=is_made(thing))
         yield from _when_defined(thing, thing.__globals__)
         for chain in names(thing):
             yield from _followed(chain, thing.__globals__)
@@ -62,6 +68,11 @@ def imported_values(thing: Code) -> Iterator[Any]:
         module, _, member = name.rpartition(".")
         if member and hasattr(sys.modules.get(module), member):
             yield getattr(sys.modules[module], member)
+
+
+def is_made(thing: Code) -> bool:
+    """Whether a function made it, and may have put values into it."""
+    return "<locals>" in thing.__qualname__
 
 
 def is_in_project(thing: Any) -> bool:
@@ -94,7 +105,7 @@ def _names_in(module: str) -> Scope:
 
 
 def _followed(chain: Sequence[str], scope: Scope) -> Iterator[Mention]:
-    """The value that ``first.second.third`` begins with, as far as these are modules."""
+    """The value that ``first.second.third`` begins with, as far as these are modules; of those the project's alone."""
     name, *members = chain
     if name not in scope or name.startswith("__"):  # __file__ says where the code lies
         return
@@ -103,31 +114,46 @@ def _followed(chain: Sequence[str], scope: Scope) -> Iterator[Mention]:
         if not isinstance(held, types.ModuleType) or not hasattr(held, member):
             break
         name, scope, held = f"{name}.{member}", vars(held), getattr(held, member)
-    if not isinstance(held, types.ModuleType):
+    if not isinstance(held, types.ModuleType) or is_project_file(getattr(held, "__file__", None)):
         yield Mention(name, held, scope)
 
 
 def _of_class(thing: type) -> Iterator[Mention]:
     yield from (Mention(base.__qualname__, base) for base in thing.__bases__)
+    if type(thing) is not type and is_in_project(type(thing)):
+        yield Mention("metaclass", type(thing))
     for name, member in vars(thing).items():
-        function = function_of(member)
-        if isinstance(function, types.FunctionType):
-            if is_in_project(function):
-                yield from mentioned(function)
-        elif not name.startswith("__"):
-            yield Mention(name, member)
+        for function in functions_of(member):
+            if isinstance(function, types.FunctionType):
+                if is_in_project(function):
+                    yield from mentioned(function)
+            elif _is_own(thing, name):
+                yield Mention(name, member, is_hidden=is_made(thing))
 
 
-def function_of(member: Any) -> Any:
-    """The function behind a class's method, property, cached property or cached method; anything else is itself."""
+def _is_own(thing: type, name: str) -> bool:
+    """Whether a member is not one that Python makes of the others, in other words from one version to the next."""
+    if issubclass(thing, enum.Enum):
+        return name == "_member_map_"
+    if issubclass(thing, tuple) and name in getattr(thing, "_fields", ()):
+        return False
+    return not name.startswith("__")
+
+
+def functions_of(member: Any) -> Sequence[Any]:
+    """The functions behind a class's method, property, cached property or cached method; anything else is itself."""
+    if isinstance(member, types.FunctionType):
+        return (member,)
     if isinstance(member, classmethod | staticmethod):
-        return member.__func__
+        return (member.__func__,)
     if isinstance(member, property):
-        return member.fget
+        return [one for one in (member.fget, member.fset, member.fdel) if one is not None]
     if isinstance(member, functools.cached_property):
-        return member.func
+        return (member.func,)
+    if isinstance(member, functools.singledispatchmethod):
+        return list(member.dispatcher.registry.values())
     is_cached = isinstance(member, functools._lru_cache_wrapper)
-    return member.__wrapped__ if is_cached else member
+    return (member.__wrapped__ if is_cached else member,)
 
 
 def _is_filled(cell: types.CellType) -> bool:

@@ -8,7 +8,7 @@ import hashlib
 import types
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from lakeline.domain.outline import MODULE, Chain, Origin, Outline, Piece, Statements, place_of
 
@@ -17,6 +17,10 @@ _UNSAID = frozenset({"ctx", "kind", "type_comment"})
 """Fields of a tree that follow from where a node stands, or are only how it is written."""
 _GLOBALS = {"LOAD_GLOBAL", "LOAD_NAME"}
 _MEMBERS = {"LOAD_ATTR", "LOAD_METHOD"}
+_BRANCHES = ("body", "orelse", "finalbody", "handlers", "cases")
+"""Fields of a tree that hold statements."""
+_HEADS = ("test", "iter", "subject", "type", "pattern", "guard")
+"""Fields of a tree that decide which of them run, and with what."""
 
 
 def read(source: bytes) -> Outline:
@@ -137,27 +141,47 @@ def _lambdas(tree: ast.AST) -> Iterator[tuple[str, ast.AST]]:
 
 def _assigned(tree: ast.AST) -> dict[str, Statements]:
     found: defaultdict[str, Statements] = defaultdict(lambda: Statements([], [], []))
-    waiting = [tree]
+    waiting: list[tuple[ast.AST, Sequence[tuple[str, ast.AST]]]] = [(tree, ())]
     while waiting:
-        for node in _statements(waiting.pop()):
+        parent, around = waiting.pop()
+        for branch, node in _branches(parent):
+            when = [*around, *((branch, one) for one in _heads(parent))]
             if isinstance(node, ast.ImportFrom):
                 for alias in node.names:
                     origin = (node.level, node.module or "", alias.name)
                     found[alias.asname or alias.name].origins.append(origin)
+                    _add_heads(found[alias.asname or alias.name], when)
             elif not isinstance(node, Definition):
                 for name in _bound(node):
+                    _add_heads(found[name], when)
                     found[name].text.append(_digest(node))
                     found[name].chains.extend(_chains(node))
-                waiting.append(node)
+                waiting.append((node, when))
     return dict(found)
 
 
+def _add_heads(statements: Statements, heads: Iterable[tuple[str, ast.AST]]) -> None:
+    """Add what decides whether, or with what, a statement runs: ``if FLAG:`` and ``for name in NAMES:`` around it."""
+    for branch, head in heads:
+        statements.text.append(f"{branch}: {_digest(head)}")
+        statements.chains.extend(_chains(head))
+
+
 def _bound(node: ast.AST) -> list[str]:
-    """Names that a statement assigns to, or to a member or an item of, or whose method it calls: ``RULES.append(…)``."""
+    """Names that a statement assigns to, or to a member or an item of.
+
+    Also those whose method it calls, as ``RULES.append(…)``, and those that it gives to a function, as ``fill(RULES)``.
+    """
     targets = [*getattr(node, "targets", ()), getattr(node, "target", None)]
     targets += [item.optional_vars for item in getattr(node, "items", ())]
+    parts = _heads(node) if any(_statements(node)) else [node]
+    targets += [
+        one.target for part in parts for one in ast.walk(part) if isinstance(one, ast.NamedExpr)
+    ]
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        targets += [node.value.func] if isinstance(node.value.func, ast.Attribute) else []
+        called = node.value
+        given = [*called.args, *(one.value for one in called.keywords)]
+        targets += [called.func] if isinstance(called.func, ast.Attribute) else given
     found = []
     while targets:
         one = targets.pop()
@@ -172,21 +196,39 @@ def _bound(node: ast.AST) -> list[str]:
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:
     """The statements inside a statement, those of its branches too; no expressions."""
-    for name in ("body", "orelse", "finalbody", "handlers", "cases"):
-        inner = getattr(node, name, None)
-        yield from inner if isinstance(inner, list) else ()
+    return (one for _, one in _branches(node))
+
+
+def _branches(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    for branch in _BRANCHES:
+        inner = getattr(node, branch, None)
+        yield from ((branch, one) for one in inner) if isinstance(inner, list) else ()
+
+
+def _heads(node: ast.AST) -> list[ast.AST]:
+    """What a statement says beside its branches."""
+    parts = [getattr(node, name, None) for name in _HEADS]
+    return [one for one in (*parts, *getattr(node, "items", ())) if isinstance(one, ast.AST)]
 
 
 def _drop_words(tree: ast.AST) -> None:
-    """Take out docstrings and what is imported for type checkers alone, in place."""
+    """Take out docstrings, other texts that stand alone and what is imported for type checkers alone, in place."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, Definition | ast.Module) and ast.get_docstring(node, clean=False):
-            node.body[0] = ast.copy_location(ast.Pass(), node.body[0])
-        elif isinstance(node, ast.If) and not node.orelse and _is_for_types(node.test):
+        if isinstance(node, ast.If) and not node.orelse and _is_for_types(node.test):
             node.body = [ast.copy_location(ast.Pass(), node.body[0])]
+        for branch in ("body", "orelse", "finalbody"):
+            inner = getattr(node, branch, None)
+            if isinstance(inner, list) and any(map(_is_text, inner)):
+                left = [one for one in inner if not _is_text(one)]
+                setattr(node, branch, left or [ast.copy_location(ast.Pass(), inner[0])])
         waiting.extend(_statements(node))
+
+
+def _is_text(node: ast.AST) -> bool:
+    said = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(said, ast.Constant) and isinstance(said.value, str)
 
 
 def _is_for_types(test: ast.expr) -> bool:
@@ -209,6 +251,8 @@ def _loaded(code: types.CodeType) -> tuple[Chain, ...]:
     found: list[Chain] = []
     chain: list[str] = []
     for step in dis.get_instructions(code):
+        if step.opname == "EXTENDED_ARG":
+            continue
         if step.opname in _MEMBERS and chain:
             chain.append(step.argval)
             continue
