@@ -9,7 +9,7 @@ import pytest
 from lakeline.contract import Contract, column
 from lakeline.lake import Lake
 from lakeline.lake.catalog import NotEvolvedError
-from lakeline.lake.files import remove, stored
+from lakeline.lake.files import ASKED_TOGETHER, missing, remove, stored
 from lakeline.ledger import Input, Ledger
 from lakeline.publishing import AuditFailedError, Provenance, Publication, Target, publish
 from lakeline.window import Window, day_start
@@ -145,3 +145,16 @@ def test_a_day_whose_file_is_gone_is_written_again_and_the_others_are_not(tmp_pa
     assert rows_of(lake).height == 12
     assert_true_ledger(lake, ledger)
     assert publish_days(lake, ledger, *DAYS).changed == ()
+
+
+def test_what_is_missing_of_very_many_files_is_found(tmp_path: Path):
+    store = embedded(tmp_path)
+    lake, ledger = store.lake(), store.ledger()
+    publish_days(lake, ledger, FRIDAY)
+    table = lake.load(READINGS.table)
+    (held,) = (one.location for one in stored(table) if one.path.endswith(".parquet"))
+    asked = [
+        f"{table.location()}/data/{number}.parquet" for number in range(3 * ASKED_TOGETHER + 1)
+    ]
+    asked[50] = held
+    assert missing(table, asked) == [one for one in asked if one != held]

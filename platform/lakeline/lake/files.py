@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
     from lakeline.lake.stage import StagedFile
 
-REMOVERS = 8
+REQUESTS = 8
 """Requests under way at once: a bucket answers each in milliseconds, so that waiting is most of the time."""
+ASKED_TOGETHER = 32
+"""Files that one request after the other asks for."""
 
 
 class StagedFilesGoneError(LakeError):
@@ -66,7 +68,14 @@ def missing(table: "Table", locations: Collection[str]) -> list[str]:
         return []
     from pyarrow.fs import FileType
 
-    found = _file_system(table).get_file_info([bare(one) for one in locations])
+    ask, paths = _file_system(table).get_file_info, [bare(one) for one in locations]
+    if len(paths) <= ASKED_TOGETHER:
+        found = ask(paths)
+    else:  # a bucket answers for one file after the other
+        parts = range(0, len(paths), ASKED_TOGETHER)
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            answers = pool.map(lambda at: ask(paths[at : at + ASKED_TOGETHER]), parts)
+            found = [info for answer in answers for info in answer]
     pairs = zip(locations, found, strict=True)
     return [location for location, info in pairs if info.type == FileType.NotFound]
 
@@ -83,7 +92,7 @@ def remove(table: "Table", locations: Iterable[str]) -> int:
     wanted = list(locations)
     if not wanted:
         return 0
-    with ThreadPoolExecutor(min(REMOVERS, len(wanted))) as pool:
+    with ThreadPoolExecutor(min(REQUESTS, len(wanted))) as pool:
         return sum(pool.map(gone, wanted))
 
 
