@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.events import TARGET, day_of_events, plain_table, window_of
 from benchmarks.harness import measure, ratio, report
@@ -22,6 +23,9 @@ from lakeline.lake.read import scan_polars
 from lakeline.ledger import Ledger
 from lakeline.publishing import publish
 from lakeline.window import Window
+
+if TYPE_CHECKING:
+    from pyiceberg.table import Table
 
 DAYS, ROWS_A_DAY, LAST = 100, 200, 20
 READ_ROUNDS = 7
@@ -110,7 +114,7 @@ def _pyiceberg(place: Path) -> Put:
     return put
 
 
-def _table(name: str, place: Path):  # type: ignore[no-untyped-def]
+def _table(name: str, place: Path) -> "Table":
     return Lake.in_folder(place).load(TARGET.table) if name == "lakeline" else plain_table(place)
 
 
@@ -132,7 +136,9 @@ def _read_s(name: str, place: Path) -> float:
 
 def _manifests(name: str, place: Path) -> int:
     table = _table(name, place)
-    return len(table.current_snapshot().manifests(table.io))
+    head = table.current_snapshot()
+    assert head is not None
+    return len(head.manifests(table.io))
 
 
 if __name__ == "__main__":
