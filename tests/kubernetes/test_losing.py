@@ -132,7 +132,9 @@ def test_nothing_is_left_where_the_tests_are_killed() -> None:
     with subprocess.Popen(script, cwd=ROOT, stdout=subprocess.PIPE, text=True) as tests:
         assert tests.stdout
         name = tests.stdout.readline().strip()
-        until(lambda: carriers(name))  # the process it starts may not have become the other program yet
+        until(
+            lambda: carriers(name)
+        )  # the process it starts may not have become the other program yet
         tests.kill()
     until(lambda: not carriers(name))
 
