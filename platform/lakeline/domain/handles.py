@@ -251,19 +251,19 @@ def _of_one_moment(
 
     node = read.node
 
-    def look() -> "tuple[int | None, Mapping[str, Current], IcebergTable]":
-        # In this order, whatever is published meanwhile shows in the table and not in what was read before.
-        published = ledger.last_snapshot(node.asset)
-        current = ledger.current(node.asset)
+    def said() -> "tuple[int | None, Mapping[str, Current]]":
+        published, current = ledger.last_snapshot(node.asset), ledger.current(node.asset)
         _require(read, reader, window, current)
-        return published, current, lake.open(node.table, node.columns, daily=node.daily)
+        return published, current
 
-    published, current, iceberg = look()
+    # The ledger first, so that whatever is published meanwhile shows in the table and not in what was read before.
+    published, current = said()
+    iceberg = lake.open(node.table, node.columns, daily=node.daily)
     newest = newest_publish(iceberg, iceberg.current_snapshot())
     if newest is not None and newest.snapshot_id != published:
         with lake.lock(node.table):
             repair(lake, ledger, node.asset, iceberg.refresh())
-            published, current, iceberg = look()
+            published, current = said()
     refuse_foreign(iceberg)
     refuse_set_back(iceberg, published)
     return iceberg, current
