@@ -15,7 +15,8 @@ from lakeline.lake.commit import ForeignWriteError, TableSetBackError
 from lakeline.lake.maintenance import compact, expire
 from lakeline.lake.read import read_arrow
 from lakeline.ledger import Input, Ledger
-from lakeline.publishing import AuditFailedError, Provenance, Target, publish
+from lakeline.publish_errors import AuditFailedError
+from lakeline.publishing import Provenance, Target, publish
 from lakeline.window import Window
 from tests.lakes import (
     DAYS,

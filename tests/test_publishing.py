@@ -18,17 +18,15 @@ from lakeline.lake.quarantine import quarantine_name
 from lakeline.lake.read import read_arrow, scan_polars
 from lakeline.lake.stage import StorageFullError
 from lakeline.ledger import Input, Ledger
-from lakeline.publishing import (
+from lakeline.publish_errors import (
     AuditFailedError,
     EmptyPartitionError,
     NoDaysError,
     OutsideWindowError,
-    Provenance,
     SplitPartitionError,
-    Target,
     WindowMissingError,
-    publish,
 )
+from lakeline.publishing import Provenance, Target, publish
 from lakeline.window import Window, day_start
 from tests.lakes import (
     DAYS,
@@ -132,7 +130,7 @@ def test_a_frame_larger_than_a_chunk_is_cut_between_days(
     lake_and_ledger: Both, monkeypatch: pytest.MonkeyPatch
 ):
     lake, ledger = lake_and_ledger
-    monkeypatch.setattr("lakeline.publishing.CHUNK_ROWS", 5)
+    monkeypatch.setattr("lakeline.preparing.CHUNK_ROWS", 5)
     shuffled = readings(*DAYS).sample(fraction=1, shuffle=True, seed=2)
     done = publish(lake, ledger, READINGS, shuffled, window=WEEKEND)
     assert dict(done.rows) == dict.fromkeys(DAYS, 4)

@@ -20,10 +20,7 @@ from lakeline.lake.maintenance import compact, expire
 from lakeline.lake.quarantine import quarantine_name
 from lakeline.lake.stage import StorageFullError
 from lakeline.ledger import Ledger
-from lakeline.publishing import (
-    Provenance,
-    publish,
-)
+from lakeline.publishing import Provenance, publish
 from lakeline.recording import ConcurrentBuildError, mend
 from lakeline.window import Window
 from tests.lakes import (

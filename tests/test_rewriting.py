@@ -11,7 +11,8 @@ from lakeline.lake import Lake
 from lakeline.lake.catalog import NotEvolvedError
 from lakeline.lake.files import ASKED_TOGETHER, missing, remove, stored
 from lakeline.ledger import Input, Ledger
-from lakeline.publishing import AuditFailedError, Provenance, Publication, Target, publish
+from lakeline.publish_errors import AuditFailedError
+from lakeline.publishing import Provenance, Publication, Target, publish
 from lakeline.window import Window, day_start
 from tests.lakes import (
     DAYS,

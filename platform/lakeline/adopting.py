@@ -14,7 +14,9 @@ from lakeline.lake.content import EMPTY, content_version
 from lakeline.lake.partitions import partition_key
 from lakeline.ledger import Build
 from lakeline.meter import Meter
-from lakeline.publishing import AuditFailedError, Target, merged
+from lakeline.preparing import merged
+from lakeline.publish_errors import AuditFailedError
+from lakeline.publishing import Target
 from lakeline.recording import recorded, repair
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lakeline.cli.agreement import agreement
 from lakeline.cli.console import count, size
 from lakeline.cli.feature_checks import features
-from lakeline.cli.finding import Finding, is_gone, is_unborn, without_secret
+from lakeline.cli.finding import Finding, is_unborn, without_secret
 from lakeline.errors import DeclarationError, LakelineError, names
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def examine(start: Path | None) -> Iterator[Finding]:
         )
         return
     yield _loadable(project)
-    for check in (_settings, _contracts, _state, _dagster_home, _dbt, _catalog, _ledger, _agreement, features):  # fmt: skip
+    for check in (_settings, _contracts, _state, _dagster_home, _dbt, _catalog, _ledger, agreement, features):  # fmt: skip
         yield from _guarded(check, project)
 
 
@@ -264,72 +265,3 @@ def _ledger(project: "Project") -> Iterator[Finding]:
                 said=f"{one.asset} has {count(len(pending), 'publish')} that neither ended nor was given up",
                 todo="If no run is building it, its next run repairs this by itself.",
             )
-
-
-def _agreement(project: "Project") -> Iterator[Finding]:
-    """Whether each table can be read, and still builds on what the ledger saw published last."""
-    from lakeline.lake.commit import refuse_foreign, refuse_set_back
-
-    house = project.house
-    if is_unborn(house.ledger_url) or is_unborn(house.catalog_uri):
-        return
-    published_by = {
-        one.asset: house.ledger.last_snapshot(one.asset) for one in house.ledger.summary()
-    }
-    tables = sum(published is not None for published in published_by.values())
-    if tables and is_gone(house.warehouse):
-        yield _emptied(house.warehouse, tables)
-        return
-    agreeing = 0
-    for asset, published in published_by.items():
-        try:
-            table = house.lake.find(asset.replace("/", ".", 1))
-        except OSError as error:
-            yield _unreadable(asset, error)
-            continue
-        if table is None or table.current_snapshot() is None:
-            if published is not None:
-                yield _gone(asset)
-            continue
-        try:
-            refuse_foreign(table)
-            refuse_set_back(table, published)
-        except LakelineError as error:
-            yield Finding(
-                status="fail",
-                subject="lake",
-                said=f"{asset} is not what was published",
-                todo=str(error),
-            )
-            continue
-        agreeing += 1
-    yield Finding(
-        status="ok", subject="lake", said=f"{count(agreeing, 'table')} as the ledger knows them"
-    )
-
-
-def _gone(asset: str) -> Finding:
-    return Finding(
-        status="fail",
-        subject="lake",
-        said=f"the ledger knows {asset}, and the lake has no such table or snapshot",
-        todo="Restore the catalog and the ledger from the same moment, or build the asset again.",
-    )
-
-
-def _emptied(warehouse: str, tables: int) -> Finding:
-    return Finding(
-        status="fail",
-        subject="lake",
-        said=f"the folder {warehouse} is gone, and the ledger knows {count(tables, 'table')} in it",
-        todo="Mount or restore it. If it is gone for good, move the catalog and the ledger away too and build everything again.",
-    )
-
-
-def _unreadable(asset: str, error: OSError) -> Finding:
-    return Finding(
-        status="fail",
-        subject="lake",
-        said=f"{asset} cannot be read: {str(error).splitlines()[0]}",
-        todo="Restore its files from a backup of the same moment as the catalog, or check that their place answers.",
-    )

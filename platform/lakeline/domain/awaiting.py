@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lakeline.ledger import Build, Cost, Input, State
+from lakeline.ledger import Cost, Input, State
 from lakeline.window import WHOLE
 
 if TYPE_CHECKING:
@@ -58,22 +58,15 @@ def _has_come(awaited: State, now: dt.datetime) -> bool:
 
 def _outdate(ledger: "Ledger", awaited: State) -> bool:
     """Record the present build anew as made from less than its input has now; False where it is stale already."""
+    from lakeline.recording import recorded
+
     held = ledger.current(awaited.asset, [WHOLE]).get(WHOLE)
-    read = ledger.inputs(awaited.asset, WHOLE)
-    is_read = awaited.detail["partition"] in {one.partition for one in read}
-    if held is None or held.marked or not is_read:
+    if held is None or held.marked:
         return False
-    build = Build(
-        asset=awaited.asset,
-        partition=WHOLE,
-        version=held.version,
-        watermark=held.watermark,
-        code_version=held.code_version,
-        run_id=held.run_id,
-        rows=held.rows,
-        bytes=held.bytes,
-        inputs=tuple(_before(one, awaited) for one in read),
-    )
+    build = recorded(ledger, awaited.asset, WHOLE, held)
+    if awaited.detail["partition"] not in {one.partition for one in build.inputs}:
+        return False
+    build = replace(build, inputs=tuple(_before(one, awaited) for one in build.inputs))
     ledger.record(uuid.uuid4().hex, [build], _nothing_spent(held.ended_ts))
     return True
 
